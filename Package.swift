@@ -1,0 +1,84 @@
+// swift-tools-version: 6.3
+// SPDX-License-Identifier: Apache-2.0
+import PackageDescription
+
+/// What every Swift target of this package is compiled with.
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+]
+
+/// Guest executables are static: a guest image holds no libraries. The flag selects the toolchain's
+/// static run-time library when compiling and when linking.
+let guestSwift = strict + [.unsafeFlags(["-static-executable"])]
+let guestLinker: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
+
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+
+let package = Package(
+    name: "bpftest",
+    products: [
+        .executable(name: "bpftest", targets: ["bpftest"]),
+        .library(name: "AgentKit", targets: ["AgentKit"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+    ],
+    targets: [
+        // Shared by host and guest.
+        .target(name: "CLinux"),
+        .target(name: "LinuxIO", dependencies: ["CLinux", system], swiftSettings: strict),
+        .target(name: "GuestProtocol", swiftSettings: strict),
+        .target(name: "TAP", swiftSettings: strict),
+
+        // The guest's side: no Foundation.
+        .systemLibrary(name: "CBpf", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev", "libelf-dev", "zlib1g-dev"])]),
+        .target(name: "AgentKit", dependencies: ["TAP", "LinuxIO", "CLinux", "CBpf", system], swiftSettings: strict),
+        .target(name: "CGuestInit"),
+        .target(
+            name: "GuestInit", dependencies: ["GuestProtocol", "LinuxIO", "CLinux", "CGuestInit", system],
+            swiftSettings: strict),
+        .target(
+            name: "MprogSuites", dependencies: ["AgentKit"], path: "Sources/Agents/Mprog", swiftSettings: strict),
+        .target(
+            name: "KfuncSuites", dependencies: ["AgentKit"], path: "Sources/Agents/Kfuncs", swiftSettings: strict),
+        .executableTarget(
+            name: "bpftest-init", dependencies: ["GuestInit"], swiftSettings: guestSwift, linkerSettings: guestLinker),
+        .executableTarget(
+            name: "bpftest-agent", dependencies: ["CBpf", "AgentKit", "MprogSuites", "KfuncSuites"], swiftSettings: guestSwift,
+            linkerSettings: guestLinker),
+
+        // The host's side.
+        .target(
+            name: "VMRunner", dependencies: ["GuestProtocol", "LinuxIO", "CLinux", system], swiftSettings: strict),
+        .target(
+            name: "Harness",
+            dependencies: [
+                "VMRunner", "TAP", "LinuxIO", system, .product(name: "Subprocess", package: "swift-subprocess"),
+            ], swiftSettings: strict),
+        .executableTarget(
+            name: "bpftest",
+            dependencies: ["Harness", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strict),
+
+        // Pure tests and tests on real sockets and processes; VMTests boots real kernels.
+        .testTarget(name: "TAPTests", dependencies: ["TAP"], swiftSettings: strict),
+        .testTarget(name: "GuestProtocolTests", dependencies: ["GuestProtocol"], swiftSettings: strict),
+        .testTarget(name: "LinuxIOTests", dependencies: ["LinuxIO", "CLinux", system], swiftSettings: strict),
+        .testTarget(
+            name: "VMRunnerTests", dependencies: ["VMRunner", "GuestProtocol", "LinuxIO", system],
+            swiftSettings: strict),
+        .testTarget(
+            name: "HarnessTests", dependencies: ["Harness", "VMRunner", "TAP", system], swiftSettings: strict),
+        .testTarget(name: "AgentKitTests", dependencies: ["AgentKit", "LinuxIO", system], swiftSettings: strict),
+        .testTarget(
+            name: "VMTests", dependencies: ["Harness", "VMRunner", "TAP", "LinuxIO", system], swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)
