@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import CLinux
 internal import Glibc
 public import SystemPackage
 
@@ -42,7 +43,7 @@ extension Errno {
 
     /// The kernel's own spelling, `EBUSY` for 16; the number where the C library has no name for it.
     public var name: String {
-        guard let text = unsafe strerrorname_np(rawValue) else { return "errno \(rawValue)" }
+        guard let text = unsafe clinux_errno_name(rawValue) else { return "errno \(rawValue)" }
         return unsafe String(cString: text)
     }
 }

@@ -1,2 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+// The parts of Linux's C interface that Swift's Glibc module leaves out, one header per subject.
 #pragma once
+
+#include "clinux_spawn.h"
+#include "clinux_system.h"

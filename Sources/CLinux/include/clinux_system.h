@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// System calls that glibc has no wrapper for, or that Swift cannot call because they are variadic or macros.
+#pragma once
+
+#include <linux/netlink.h>
+#include <stddef.h>
+#include <sys/eventfd.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/sysmacros.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+// -1 and errno on error, as the system calls themselves.
+int clinux_finit_module(int fd, const char *parameters, int flags);
+int clinux_pidfd_open(pid_t pid);
+int clinux_pidfd_send_signal(int pidfd, int signal);
+int clinux_memfd_create(const char *name, unsigned flags);
+// reboot(2): never returns on success. `restart` 0: power off, 1: restart.
+int clinux_reboot(int restart);
+// A wait status taken apart (the W* macros).
+int clinux_exited(int status);
+int clinux_exit_status(int status);
+int clinux_term_signal(int status);
+
+// Two descriptors, closed on exec.
+int clinux_pipe(int ends[2]);
+// "EBUSY", "SEGV"; NULL for a number without a name.
+const char *clinux_errno_name(int error);
+const char *clinux_signal_name(int signal);

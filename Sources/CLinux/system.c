@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE
+#include "include/clinux_system.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int clinux_finit_module(int fd, const char *parameters, int flags)
+{
+	return (int)syscall(SYS_finit_module, fd, parameters, flags);
+}
+
+int clinux_pidfd_open(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+int clinux_pidfd_send_signal(int pidfd, int signal)
+{
+	return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+int clinux_memfd_create(const char *name, unsigned flags)
+{
+	return memfd_create(name, flags);
+}
+
+int clinux_reboot(int restart)
+{
+	sync();
+	return reboot(restart ? RB_AUTOBOOT : RB_POWER_OFF);
+}
+
+int clinux_exited(int status)
+{
+	return WIFEXITED(status);
+}
+
+int clinux_exit_status(int status)
+{
+	return WEXITSTATUS(status);
+}
+
+int clinux_term_signal(int status)
+{
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+int clinux_pipe(int ends[2])
+{
+	return pipe2(ends, O_CLOEXEC);
+}
+
+const char *clinux_errno_name(int error)
+{
+	return strerrorname_np(error);
+}
+
+const char *clinux_signal_name(int signal)
+{
+	return sigabbrev_np(signal);
+}
