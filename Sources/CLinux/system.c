@@ -64,3 +64,9 @@ const char *clinux_signal_name(int signal)
 {
 	return sigabbrev_np(signal);
 }
+
+int clinux_set_rlimit(int resource, unsigned long value)
+{
+	struct rlimit limit = { value, value };
+	return setrlimit(resource, &limit);
+}

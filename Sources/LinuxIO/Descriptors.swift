@@ -4,7 +4,7 @@ internal import Glibc
 public import SystemPackage
 
 /// Two descriptors that belong together, such as the ends of a pipe.
-public struct DescriptorPair: ~Copyable, Sendable {
+@frozen public struct DescriptorPair: ~Copyable, Sendable {
     /// Of a pipe: the reading end.
     public var first: OwnedFD
     /// Of a pipe: the writing end.
@@ -69,6 +69,21 @@ extension OwnedFD {
         }
     }
 
+    /// Reads what is there into the start of an array, at most as much as the array holds.
+    public func read(into buffer: inout [UInt8]) throws(Errno) -> Int {
+        unsafe try buffer.withUnsafeMutableBufferPointer { (raw) throws(Errno) in
+            unsafe try read(into: UnsafeMutableRawBufferPointer(raw))
+        }
+    }
+
+    /// Reads `count` bytes into the start of an array, fewer only at the end of the stream.
+    public func readExactly(_ count: Int, into buffer: inout [UInt8]) throws(Errno) -> Int {
+        unsafe try buffer.withUnsafeMutableBufferPointer { (raw) throws(Errno) in
+            let whole = UnsafeMutableRawBufferPointer(raw)
+            return unsafe try readExactly(into: UnsafeMutableRawBufferPointer(rebasing: whole[..<count]))
+        }
+    }
+
     /// Fills the whole buffer.
     ///
     /// - Returns: the bytes read; fewer than asked for only at the end of the stream.
@@ -101,8 +116,13 @@ extension OwnedFD {
     }
 
     public func writeAll(_ bytes: [UInt8]) throws(Errno) {
+        try writeAll(bytes, count: bytes.count)
+    }
+
+    /// Writes the first `count` bytes of an array; for blocking descriptors.
+    public func writeAll(_ bytes: [UInt8], count: Int) throws(Errno) {
         unsafe try bytes.withUnsafeBufferPointer { (raw) throws(Errno) in
-            unsafe try writeAll(UnsafeRawBufferPointer(raw))
+            unsafe try writeAll(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(raw)[..<count]))
         }
     }
 
@@ -122,9 +142,7 @@ public func readFile(_ path: String, limit: Int = 1 << 20) throws(Errno) -> [UIn
     var content: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 65536)
     while content.count < limit {
-        let count = unsafe try chunk.withUnsafeMutableBufferPointer { (raw) throws(Errno) in
-            unsafe try file.read(into: UnsafeMutableRawBufferPointer(raw))
-        }
+        let count = try file.read(into: &chunk)
         if count == 0 { break }
         content.append(contentsOf: chunk[..<min(count, limit - content.count)])
     }

@@ -1,2 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-@main struct Main { static func main() { print("hello") } }
+internal import GuestInit
+
+@main
+struct Main {
+    static func main() {
+        GuestInit.run()
+    }
+}

@@ -27,6 +27,9 @@ int clinux_exited(int status);
 int clinux_exit_status(int status);
 int clinux_term_signal(int status);
 
+// Sets both the soft and the hard limit. The RLIMIT_ names are not imported: glibc makes them macros of an enum.
+enum { CLINUX_RLIMIT_MEMLOCK = RLIMIT_MEMLOCK, CLINUX_RLIMIT_NOFILE = RLIMIT_NOFILE };
+int clinux_set_rlimit(int resource, unsigned long value);
 // Two descriptors, closed on exec.
 int clinux_pipe(int ends[2]);
 // "EBUSY", "SEGV"; NULL for a number without a name.
