@@ -107,6 +107,13 @@ extension OwnedFD {
         }
     }
 
+    /// Writes once, from an array's index on.
+    public func write(_ bytes: [UInt8], from start: Int) throws(Errno) -> Int {
+        unsafe try bytes.withUnsafeBufferPointer { (raw) throws(Errno) in
+            unsafe try write(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(raw)[start...]))
+        }
+    }
+
     /// Writes everything; for blocking descriptors.
     public func writeAll(_ bytes: UnsafeRawBufferPointer) throws(Errno) {
         var done = 0

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CLinux
+internal import Glibc
+public import GuestProtocol
+public import LinuxIO
+internal import SystemPackage
+
+/// A running virtual machine: one QEMU process and the five sockets to it.
+///
+/// Everything is done by the thread that made it, in one `poll` loop: nothing is read before it is asked for, so a
+/// flooding guest waits instead of filling our memory, and the kernel's console is always seen before the agent
+/// output that came after it. The machine dies with that thread (parent-death signal), so with the program, however
+/// that ends.
+public final class Machine {
+    /// Which of a job's outputs.
+    public enum Stream: Sendable { case output, error }
+
+    /// What a machine reports.
+    public enum Event: Sendable {
+        /// A whole line of the kernel's console.
+        case console(String)
+        /// Bytes that the running job wrote.
+        case job(Stream, ArraySlice<UInt8>)
+        case message(GuestMessage)
+        case monitor(QMPMessage)
+        /// QEMU is gone and everything it had written has been reported before.
+        case ended(ProcessEnd)
+    }
+
+    public let settings: MachineSettings
+    public internal(set) var console: ConsoleLog
+    /// QEMU's process id; no longer valid after `.ended`.
+    public let pid: Int32
+    /// What QEMU itself complained about, bounded.
+    public internal(set) var complaints = ""
+    /// How QEMU ended; nil while it runs.
+    public private(set) var end: ProcessEnd?
+    /// CPU time of QEMU, known after its end.
+    public private(set) var cpuTime = Duration.zero
+
+    private let process: OwnedFD
+    private let cancellation: Cancellation
+    private let channels: [Channel]
+    private var open: [Bool]
+    private var outgoing: [UInt8] = []
+    private var outgoingStart = 0
+    private var encoder = FrameEncoder()
+    private var decoder = FrameDecoder()
+    private var monitor = QMPDecoder()
+    private var pending: [Event] = []
+    private var nextPending = 0
+    private var buffer = [UInt8](repeating: 0, count: 256 << 10)
+    private var nextFile: UInt32 = 1
+    var monitorCommands = 0
+
+    /// One of the sockets to QEMU.
+    final class Channel {
+        enum Role: Int { case console, monitor, control, output, error, complaints }
+        let role: Role
+        let descriptor: OwnedFD
+
+        init(_ role: Role, _ descriptor: consuming OwnedFD) {
+            self.role = role
+            self.descriptor = descriptor
+        }
+    }
+
+    /// Starts QEMU.
+    ///
+    /// - Parameters:
+    ///   - consoleFile: where the kernel's console is written.
+    ///   - cancellation: makes every later wait throw `.cancelled`.
+    public init(
+        qemu: QEMU, settings: MachineSettings, files: BootFiles, consoleFile: String?, cancellation: Cancellation
+    ) throws(MachineError) {
+        self.settings = settings
+        self.cancellation = cancellation
+        do {
+            console = try ConsoleLog(file: consoleFile)
+        } catch {
+            throw .system("\(consoleFile ?? "console file") cannot be written", error)
+        }
+        let started = try Self.start(qemu, settings, files)
+        pid = started.pid
+        channels = started.channels
+        open = channels.map { _ in true }
+        do {
+            process = try Descriptors.process(pid)
+        } catch {
+            Self.killAndReap(started.pid)
+            throw .system("pidfd_open", error)
+        }
+    }
+
+    deinit {
+        if end == nil { Self.killAndReap(pid) }
+    }
+
+    private static func killAndReap(_ pid: Int32) {
+        Glibc.kill(pid, SIGKILL)
+        var status: CInt = 0
+        while unsafe waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    }
+
+    private static func start(
+        _ qemu: QEMU, _ settings: MachineSettings, _ files: BootFiles
+    ) throws(MachineError) -> (pid: Int32, channels: [Channel]) {
+        do {
+            let roles: [Channel.Role] = [.console, .monitor, .control, .output, .error]
+            var ours: [Channel] = []
+            var theirs: [Channel] = []
+            for role in roles {
+                let pair = try Descriptors.socketPair()
+                // Room for a few frames, so that pushing a file is not one wake-up for each 200 KiB.
+                if role == .control { setSendBuffer(pair.first.raw, 4 << 20) }
+                try pair.first.setNonBlocking()
+                ours.append(Channel(role, pair.first))
+                theirs.append(Channel(role, pair.second))
+            }
+            let complaints = try Descriptors.pipe()
+            try complaints.first.setNonBlocking()
+            let nothing = try Descriptors.open("/dev/null", O_RDWR)
+            ours.append(Channel(.complaints, complaints.first))
+            let numbers = QEMUCommandLine.Channels(console: 3, qmp: 4, control: 5, output: 6, error: 7)
+            let line = QEMUCommandLine(qemu: qemu, settings: settings, files: files, wiring: .inherited(numbers))
+            // An empty environment but for what QEMU needs to find temporary space: nothing of the user's leaks in.
+            var spawn = Spawn(path: qemu.path, arguments: line.arguments, environment: ["PATH=/usr/bin:/bin"])
+            spawn.descriptors = [0: nothing.raw, 1: nothing.raw, 2: complaints.second.raw]
+            for (index, channel) in theirs.enumerated() {
+                spawn.descriptors[CInt(3 + index)] = channel.descriptor.raw
+            }
+            spawn.dieWithThread = true
+            spawn.newSession = true
+            return (try spawn.start(), ours)
+        } catch let error as SpawnError {
+            throw .qemu("\(error)")
+        } catch let error as Errno {
+            throw .system("no sockets for QEMU", error)
+        } catch {
+            throw .qemu("\(error)")
+        }
+    }
+
+    private static func setSendBuffer(_ descriptor: CInt, _ size: CInt) {
+        var size = size
+        // Best effort: the kernel clamps it to net.core.wmem_max.
+        _ = unsafe setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, socklen_t(MemoryLayout<CInt>.size))
+    }
+
+    // MARK: Events
+
+    /// The next thing that happens.
+    ///
+    /// - Parameter deadline: nil waits for ever.
+    /// - Returns: nil at the deadline.
+    /// - Throws: `.cancelled`; `.violation` when the guest breaks the protocol; both leave the machine to be killed.
+    public func next(until deadline: ContinuousClock.Instant?) throws(MachineError) -> Event? {
+        while true {
+            if nextPending < pending.count {
+                defer {
+                    nextPending += 1
+                    if nextPending == pending.count {
+                        pending.removeAll(keepingCapacity: true)
+                        nextPending = 0
+                    }
+                }
+                return pending[nextPending]
+            }
+            if let end {
+                return .ended(end)
+            }
+            guard try pump(until: deadline) else { return nil }
+        }
+    }
+
+    /// Polls once, reads what came and sends what can be sent.
+    ///
+    /// - Returns: false at the deadline.
+    private func pump(until deadline: ContinuousClock.Instant?) throws(MachineError) -> Bool {
+        if cancellation.isCancelled { throw .cancelled }
+        var poller = Poller()
+        poller.add(cancellation.descriptor, .read)
+        poller.add(process.raw, .read)
+        for (index, channel) in channels.enumerated() {
+            let wantsRoom = channel.role == .control && outgoingStart < outgoing.count
+            poller.add(open[index] ? channel.descriptor.raw : -1, wantsRoom ? [.read, .write] : .read)
+        }
+        let limit = deadline.map { $0 - .now }
+        do {
+            guard try poller.wait(limit) else {
+                return deadline.map { $0 > .now } ?? true
+            }
+        } catch {
+            throw .system("poll", error)
+        }
+        if poller[0] != [] { throw .cancelled }
+        for (index, channel) in channels.enumerated() where open[index] {
+            let state = poller[2 + index]
+            if channel.role == .control, state.contains(.write) { flush(index) }
+            if !state.isDisjoint(with: [.read, .hangUp]) { try drainOnce(index) }
+        }
+        if poller[1] != [] { try finish() }
+        return true
+    }
+
+    /// Reads a channel once. What the console held at that moment is reported first: it came before.
+    private func drainOnce(_ index: Int) throws(MachineError) {
+        let channel = channels[index]
+        let count: Int
+        do {
+            count = try channel.descriptor.read(into: &buffer)
+        } catch {
+            if error == .resourceTemporarilyUnavailable { return }
+            // ECONNRESET: QEMU went away with bytes of ours unread. The end of the stream all the same.
+            open[index] = false
+            return
+        }
+        if count == 0 {
+            open[index] = false
+            return
+        }
+        let bytes = ArraySlice(buffer[..<count])
+        if channel.role == .output || channel.role == .control {
+            // Everything printed before these bytes is in the console's socket by now.
+            while open[0], try drainConsole() {}
+        }
+        switch channel.role {
+        case .console: for line in console.append(bytes) { pending.append(.console(line)) }
+        case .output: pending.append(.job(.output, bytes))
+        case .error: pending.append(.job(.error, bytes))
+        case .complaints:
+            if complaints.utf8.count < 16384 { complaints += String(decoding: bytes, as: UTF8.self) }
+        case .monitor:
+            guard let messages = monitor.append(bytes) else { throw .violation("QEMU's monitor does not speak QMP") }
+            for message in messages {
+                if message == .greeting { sendMonitor("qmp_capabilities") }
+                pending.append(.monitor(message))
+            }
+        case .control: try decode(bytes)
+        }
+    }
+
+    private func drainConsole() throws(MachineError) -> Bool {
+        do {
+            let count = try channels[0].descriptor.read(into: &buffer)
+            if count == 0 {
+                open[0] = false
+                return false
+            }
+            for line in console.append(buffer[..<count]) { pending.append(.console(line)) }
+            return true
+        } catch {
+            if error != .resourceTemporarilyUnavailable { open[0] = false }
+            return false
+        }
+    }
+
+    private func decode(_ bytes: ArraySlice<UInt8>) throws(MachineError) {
+        decoder.append(bytes)
+        do {
+            while let frame = try decoder.next() {
+                pending.append(.message(try GuestMessage(type: frame.type, payload: frame.payload)))
+            }
+        } catch {
+            throw .violation("\(error)")
+        }
+    }
+
+    /// QEMU has ended: what is left in the sockets, then the end itself.
+    private func finish() throws(MachineError) {
+        for index in channels.indices {
+            while open[index] {
+                let before = open[index]
+                try drainRest(index)
+                if before == open[index] { break }
+            }
+        }
+        for line in console.finish() { pending.append(.console(line)) }
+        var status: CInt = 0
+        var usage = rusage()
+        while unsafe wait4(pid, &status, 0, &usage) < 0, errno == EINTR {}
+        cpuTime =
+            .seconds(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+            + .microseconds(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec)
+        let how = ProcessEnd(waitStatus: status)
+        end = how
+        pending.append(.ended(how))
+    }
+
+    /// Reads a channel whose writer is gone to its end.
+    private func drainRest(_ index: Int) throws(MachineError) {
+        // Bounded by what the socket can hold; the writer is gone.
+        var rounds = 0
+        while open[index], rounds < 1024 {
+            rounds += 1
+            try drainOnce(index)
+        }
+        open[index] = false
+    }
+
+    // MARK: Sending
+
+    /// Queues a message; it leaves while events are waited for.
+    public func send(_ message: HostMessage) {
+        enqueue(encoder.frame(message.type, payload: message.payload()))
+    }
+
+    private func enqueue(_ bytes: [UInt8]) {
+        if outgoingStart == outgoing.count {
+            outgoing.removeAll(keepingCapacity: true)
+            outgoingStart = 0
+        }
+        outgoing += bytes
+    }
+
+    private func flush(_ index: Int) {
+        do {
+            let count = try channels[index].descriptor.write(outgoing, from: outgoingStart)
+            outgoingStart += count
+        } catch {
+            // EAGAIN comes back with the next poll; EPIPE and ECONNRESET mean that QEMU is going, which its end says.
+            if error != .resourceTemporarilyUnavailable { outgoingStart = outgoing.count }
+        }
+    }
+
+    /// Sends a command to QEMU's monitor; its reply comes as an event.
+    @discardableResult
+    public func sendMonitor(_ command: String) -> Int {
+        monitorCommands += 1
+        guard let index = channels.firstIndex(where: { $0.role == .monitor }), open[index] else {
+            return monitorCommands
+        }
+        do {
+            // A command is far smaller than the socket's buffer, which is empty but for other commands.
+            try channels[index].descriptor.writeAll(QMPMessage.command(command, id: monitorCommands))
+        } catch {
+            open[index] = false
+        }
+        return monitorCommands
+    }
+
+    // MARK: Files
+
+    /// Brings files into the guest.
+    ///
+    /// Blocks until the guest has stored and checked all of them. No job may be running.
+    /// - Parameter limit: time for all of them together.
+    /// - Throws: `.refused` with the guest's reason; `.timedOut`; `.qemuEnded`.
+    public func push(_ files: [GuestFile], limit: Duration = .seconds(60)) throws(MachineError) {
+        let deadline = ContinuousClock.now + limit
+        var waiting: [UInt32: String] = [:]
+        for file in files {
+            let id = nextFile
+            nextFile += 1
+            waiting[id] = file.path
+            try push(file, id, deadline)
+        }
+        while !waiting.isEmpty {
+            guard let event = try next(until: deadline) else {
+                throw .timedOut(
+                    "pushing \(files.count) files took longer than \(limit.inSeconds) s", console: console.tail())
+            }
+            switch event {
+            case .message(.fileStored(let id)):
+                guard waiting.removeValue(forKey: id) != nil else { throw .violation("file \(id) was not under way") }
+            case .message(.refused(let id, let errno, let reason)):
+                let name = errno == 0 ? "" : " (\(Errno(rawValue: CInt(truncatingIfNeeded: errno)).name))"
+                throw .refused("\(waiting[id] ?? "file \(id)"): \(reason)\(name)")
+            case .message(.log), .console, .monitor, .job: continue
+            case .message(let other): throw .violation("\(other.type) came while files were pushed")
+            case .ended(let how): throw .qemuEnded(how, message: complaints, console: console.tail())
+            }
+        }
+    }
+
+    private func push(_ file: GuestFile, _ id: UInt32, _ deadline: ContinuousClock.Instant) throws(MachineError) {
+        let source: GuestFile.Reader
+        do {
+            source = try GuestFile.Reader(file.source)
+        } catch {
+            throw .system("\(file.source) cannot be read", error)
+        }
+        send(.putFile(id: id, path: file.path, mode: file.mode, size: UInt64(source.size)))
+        var prefix = ByteWriter()
+        prefix.append(id)
+        var checksum = XXH64()
+        while true {
+            let chunk: [UInt8]
+            do {
+                chunk = try source.next(512 << 10)
+            } catch {
+                throw .system("\(file.source) cannot be read", error)
+            }
+            if chunk.isEmpty { break }
+            unsafe chunk.withUnsafeBytes { unsafe checksum.update($0) }
+            enqueue(encoder.header(.fileData, length: 4 + chunk.count))
+            enqueue(prefix.bytes)
+            enqueue(chunk)
+            while outgoing.count - outgoingStart > 1 << 20, end == nil {
+                guard try pump(until: deadline) else {
+                    throw .timedOut("the guest does not take \(file.path)", console: console.tail())
+                }
+            }
+        }
+        send(.fileEnd(id: id, checksum: checksum.digest))
+    }
+
+    // MARK: Ending
+
+    /// Ends the machine at once and waits for QEMU's end.
+    public func kill() {
+        guard end == nil else { return }
+        Glibc.kill(pid, SIGKILL)
+        var status: CInt = 0
+        var usage = rusage()
+        while unsafe wait4(pid, &status, 0, &usage) < 0, errno == EINTR {}
+        cpuTime =
+            .seconds(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+            + .microseconds(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec)
+        end = ProcessEnd(waitStatus: status)
+    }
+}

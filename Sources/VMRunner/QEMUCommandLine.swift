@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import GuestProtocol
+internal import LinuxIO
+internal import SystemPackage
+
+/// QEMU's arguments for a machine: a pure function of what it is made from.
+public struct QEMUCommandLine: Sendable {
+    /// Where the other ends of the machine's character devices are.
+    public enum Wiring: Sendable {
+        /// Connected sockets that QEMU inherits under these numbers.
+        case inherited(Channels)
+        /// For a person at a terminal: console on stdio, the rest as listening sockets in a directory.
+        case terminal(directory: String)
+    }
+
+    /// Descriptor numbers inside QEMU.
+    public struct Channels: Sendable {
+        public var console: CInt
+        public var qmp: CInt
+        public var control: CInt
+        public var output: CInt
+        public var error: CInt
+    }
+
+    public var qemu: QEMU
+    public var settings: MachineSettings
+    public var files: BootFiles
+    public var wiring: Wiring
+
+    public init(qemu: QEMU, settings: MachineSettings, files: BootFiles, wiring: Wiring) {
+        self.qemu = qemu
+        self.settings = settings
+        self.files = files
+        self.wiring = wiring
+    }
+
+    /// argv, QEMU's own path first.
+    public var arguments: [String] {
+        var line = [qemu.path, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+        if qemu.hasSandbox {
+            line += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
+        }
+        // No devices that no guest here uses: each costs start-up time of QEMU and of the kernel.
+        line += ["-machine", "q35,sata=off,smbus=off,vmport=off,hpet=off"]
+        switch settings.accelerator {
+        case .kvm: line += ["-accel", "kvm", "-cpu", "host"]
+        case .tcg: line += ["-accel", "tcg", "-cpu", "max"]
+        }
+        line += ["-m", "\(settings.memoryMiB)", "-smp", "\(settings.cpus)"]
+        line += ["-kernel", files.kernel.string, "-initrd", files.initramfs.string, "-append", settings.commandLine]
+        line += characterDevice("console", "-serial", "chardev:console") { $0.console }
+        line += characterDevice("qmp", "-mon", "chardev=qmp,mode=control") { $0.qmp }
+        line += ["-device", "virtio-serial-pci,max_ports=4"]
+        line += port("control", PortName.control) { $0.control }
+        line += port("stdout", PortName.standardOutput) { $0.output }
+        line += port("stderr", PortName.standardError) { $0.error }
+        return line
+    }
+
+    private func port(_ id: String, _ name: String, _ number: (Channels) -> CInt) -> [String] {
+        characterDevice(id, "-device", "virtserialport,chardev=\(id),name=\(name)", number)
+    }
+
+    private func characterDevice(
+        _ id: String, _ option: String, _ value: String, _ number: (Channels) -> CInt
+    ) -> [String] {
+        let backend =
+            switch wiring {
+            case .inherited(let channels): "socket,id=\(id),fd=\(number(channels))"
+            case .terminal where id == "console": "stdio,id=\(id),signal=on"
+            case .terminal(let directory): "socket,id=\(id),path=\(directory)/\(id).sock,server=on,wait=off"
+            }
+        return ["-chardev", backend, option, value]
+    }
+
+    /// The line as a POSIX shell reads it.
+    public var shellText: String {
+        arguments.map(shellQuoted).joined(separator: " ")
+    }
+}
+
+/// A word that a POSIX shell takes as it is.
+public func shellQuoted(_ word: String) -> String {
+    let plain = word.utf8.allSatisfy { byte in
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
+            UInt8(ascii: "/"), UInt8(ascii: ","), UInt8(ascii: "="), UInt8(ascii: ":"), UInt8(ascii: "+"):
+            true
+        default: false
+        }
+    }
+    if plain && !word.isEmpty { return word }
+    return "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+}
