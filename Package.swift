@@ -45,13 +45,13 @@ let package = Package(
             name: "GuestInit", dependencies: ["GuestProtocol", "LinuxIO", "CLinux", "CGuestInit", system],
             swiftSettings: strict),
         .target(
-            name: "MprogSuites", dependencies: ["AgentKit"], path: "Sources/Agents/Mprog", swiftSettings: strict),
+            name: "MprogSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Mprog", swiftSettings: strict),
         .target(
-            name: "KfuncSuites", dependencies: ["AgentKit"], path: "Sources/Agents/Kfuncs", swiftSettings: strict),
+            name: "KfuncSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Kfuncs", swiftSettings: strict),
         .executableTarget(
             name: "bpftest-init", dependencies: ["GuestInit"], swiftSettings: guestSwift, linkerSettings: guestLinker),
         .executableTarget(
-            name: "bpftest-agent", dependencies: ["CBpf", "AgentKit", "MprogSuites", "KfuncSuites"], swiftSettings: guestSwift,
+            name: "bpftest-agent", dependencies: ["AgentKit", "MprogSuites", "KfuncSuites"], swiftSettings: guestSwift,
             linkerSettings: guestLinker),
 
         // The host's side.

@@ -1,3 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import CBpf
-@main struct Main { static func main() { print("libbpf \(libbpf_major_version()).\(libbpf_minor_version())"); _ = unsafe bpf_object__open("x") } }
+internal import AgentKit
+internal import MprogSuites
+
+/// The built-in suites.
+@main
+struct Main {
+    static func main() {
+        AgentMain.run([tcxSuite])
+    }
+}

@@ -2,5 +2,6 @@
 // The parts of Linux's C interface that Swift's Glibc module leaves out, one header per subject.
 #pragma once
 
+#include "clinux_bpf.h"
 #include "clinux_spawn.h"
 #include "clinux_system.h"

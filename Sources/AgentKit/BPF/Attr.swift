@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CLinux
+internal import LinuxIO
+public import SystemPackage
+
+/// `union bpf_attr`, byte by byte: what the kernel gets is exactly what a case says, with no library in between.
+///
+/// - Source: include/uapi/linux/bpf.h; offsets are the same in every release that has the field.
+public struct Attr {
+    private var bytes: [UInt8]
+
+    /// - Parameter size: what the kernel is told; a tail of zeros beyond its own size is accepted by every kernel.
+    public init(size: Int = 128) {
+        bytes = [UInt8](repeating: 0, count: size)
+    }
+
+    /// A field at a byte offset; one that lies beyond the size is left out, as in a shorter attr.
+    public mutating func set(_ value: some FixedWidthInteger, at offset: Int) {
+        for index in 0..<(value.bitWidth / 8) where offset + index < bytes.count {
+            bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * index))
+        }
+    }
+
+    public func get<Value: FixedWidthInteger>(at offset: Int) -> Value {
+        (0..<(Value.bitWidth / 8)).reduce(0) { $0 | Value(truncatingIfNeeded: bytes[offset + $1]) << (8 * $1) }
+    }
+
+    /// The system call.
+    ///
+    /// - Returns: what it returned, a descriptor or 0; or the errno.
+    public mutating func call(_ command: Command) -> Result<CInt, Errno> {
+        let count = UInt32(bytes.count)
+        let result = unsafe bytes.withUnsafeMutableBytes { unsafe clinux_bpf(command.rawValue, $0.baseAddress, count) }
+        return result >= 0 ? .success(result) : .failure(Errno.last)
+    }
+
+    /// `enum bpf_cmd`.
+    public enum Command: CInt, Sendable {
+        case mapCreate = 0
+        case progLoad = 5
+        case progAttach = 8
+        case progDetach = 9
+        case progTestRun = 10
+        case progGetNextID = 11
+        case progGetFDByID = 13
+        case objGetInfoByFD = 15
+        case progQuery = 16
+        case linkCreate = 28
+        case linkUpdate = 29
+        case linkGetFDByID = 30
+        case linkGetNextID = 31
+        case linkDetach = 34
+    }
+}
+
+extension Result where Failure == Errno {
+    /// nil on success.
+    public var errno: Errno? {
+        if case .failure(let errno) = self { errno } else { nil }
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CLinux
+internal import Glibc
+internal import LinuxIO
+internal import SystemPackage
+internal import TAP
+
+/// The command line of an agent: docs/agent-output.md.
+public enum AgentMain {
+    /// Never returns. Exit: 0 when the plan was carried out, 2 when the call was wrong.
+    public static func run(_ suites: [Suite]) -> Never {
+        let arguments = CommandLine.arguments.dropFirst()
+        switch arguments.first {
+        case "list" where arguments.count == 1:
+            for suite in suites { emit(Catalogue.line(suite)) }
+            exit(0)
+        case "run" where arguments.count >= 2:
+            let name = arguments[arguments.startIndex + 1]
+            guard let suite = suites.first(where: { $0.name == name }) else { usage("there is no suite \(name)") }
+            let wanted = Array(arguments.dropFirst(2))
+            var cases: [Case] = suite.cases
+            if !wanted.isEmpty {
+                cases = wanted.map { id in
+                    guard let found = suite.cases.first(where: { $0.id == id }) else {
+                        usage("suite \(name) has no case \(id)")
+                    }
+                    return found
+                }
+            }
+            SuiteRun(suite, cases).run()
+            exit(0)
+        default: usage("usage: \(CommandLine.arguments[0]) list | run SUITE [CASE…]")
+        }
+    }
+
+    private static func usage(_ message: String) -> Never {
+        let line = Array("\(message)\n".utf8)
+        unsafe line.withUnsafeBytes { _ = unsafe write(2, $0.baseAddress, $0.count) }
+        exit(2)
+    }
+
+    /// Writes to stdout at once: what was said before a crash must have left the process.
+    static func emit(_ text: String) {
+        let bytes = Array(text.utf8)
+        var done = 0
+        while done < bytes.count {
+            let count = unsafe bytes.withUnsafeBytes { unsafe write(1, $0.baseAddress! + done, $0.count - done) }
+            if count < 0 {
+                if errno == EINTR { continue }
+                exit(3)  // nobody listens any more
+            }
+            done += count
+        }
+    }
+}
+
+/// The lines of `AGENT list`.
+enum Catalogue {
+    static func line(_ suite: Suite) -> String {
+        let cases = suite.cases.map { one in
+            let needs = one.needs.map { JSONText.quote($0.name) }.joined(separator: ",")
+            let spec = one.spec.map { JSONText.quote($0) }.joined(separator: ",")
+            let since = SuiteRun.since(one).map { JSONText.quote($0) } ?? "null"
+            return "{\"id\":\(JSONText.quote(one.id)),\"title\":\(JSONText.quote(one.title)),\"spec\":[\(spec)],"
+                + "\"since\":\(since),\"needs\":[\(needs)]}"
+        }
+        return "{\"suite\":\(JSONText.quote(suite.name)),\"title\":\(JSONText.quote(suite.title)),"
+            + "\"cases\":[\(cases.joined(separator: ","))]}\n"
+    }
+}

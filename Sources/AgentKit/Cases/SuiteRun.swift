@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CLinux
+internal import Glibc
+internal import LinuxIO
+internal import SystemPackage
+internal import TAP
+
+/// Carries out cases, each in a process of its own that is forked from a prepared one.
+///
+/// What a case leaves open, running or unshared goes with its process: descriptors, links, namespaces. A case that
+/// crashes is a failed case and nothing more.
+final class SuiteRun {
+    private let suite: Suite
+    private let cases: [Case]
+    private var output = AgentOutput(write: AgentMain.emit)
+    private var presences: [String: Feature.Presence] = [:]
+    private var prepared = false
+    private var prepareError: String?
+
+    init(_ suite: Suite, _ cases: [Case]) {
+        self.suite = suite
+        self.cases = cases
+    }
+
+    /// The release that a case is due from: its own, or the newest of its features'.
+    static func since(_ one: Case) -> String? {
+        one.since ?? one.needs.map(\.since).max { Self.key($0).lexicographicallyPrecedes(Self.key($1)) }
+    }
+
+    private static func key(_ version: String) -> [Int] {
+        version.split(separator: ".").map { Int($0) ?? 0 }
+    }
+
+    func run() {
+        output.begin(count: cases.count)
+        for one in cases {
+            output.caseStarted(one.id)
+            if let absent = firstAbsent(one) {
+                skip(one, absent.feature, absent.evidence)
+                continue
+            }
+            if let problem = prepareOnce() {
+                var diagnostics = Diagnostics()
+                diagnostics["message"] = "the suite could not be prepared: \(problem)"
+                output.result(ok: false, id: one.id, title: one.title, diagnostics: diagnostics)
+                continue
+            }
+            let report = fork(one)
+            output.result(
+                ok: report.ok, id: one.id, title: one.title, skip: report.skip, diagnostics: report.diagnostics)
+        }
+    }
+
+    private func prepareOnce() -> String? {
+        if !prepared {
+            prepared = true
+            do {
+                try suite.prepare()
+            } catch {
+                prepareError = "\(error)"
+            }
+        }
+        return prepareError
+    }
+
+    // MARK: Features
+
+    private func firstAbsent(_ one: Case) -> (feature: Feature, evidence: String)? {
+        for feature in one.needs {
+            let presence = presences[feature.name] ?? feature.probe()
+            presences[feature.name] = presence
+            if case .absent(let evidence) = presence { return (feature, evidence) }
+        }
+        return nil
+    }
+
+    private func skip(_ one: Case, _ feature: Feature, _ evidence: String) {
+        var diagnostics = Diagnostics()
+        diagnostics["absent"] = feature.name
+        diagnostics["evidence"] = evidence
+        diagnostics["since"] = feature.since
+        if !feature.config.isEmpty { diagnostics["config"] = feature.config.joined(separator: " ") }
+        output.result(
+            ok: true, id: one.id, title: one.title, skip: "\(feature.name) is absent: \(evidence)",
+            diagnostics: diagnostics)
+    }
+
+    // MARK: One case
+
+    private struct Report {
+        var ok = false
+        var skip: String?
+        var diagnostics = Diagnostics()
+    }
+
+    private func fork(_ one: Case) -> Report {
+        do {
+            return try forkOrThrow(one)
+        } catch {
+            var report = Report()
+            report.diagnostics["message"] = "no process for the case: \(error)"
+            return report
+        }
+    }
+
+    private func forkOrThrow(_ one: Case) throws -> Report {
+        let pipe = try Descriptors.pipe()
+        let reading = FileHandle(pipe.first)
+        let writing = FileHandle(pipe.second)
+        let pid = try Errno.check(clinux_fork())
+        if pid == 0 { child(one, writing) }
+        // Also done by the child: whoever comes first, the group exists before anybody signals it.
+        setpgid(pid, pid)
+        writing.close()
+        let process = FileHandle(try Descriptors.process(pid))
+        let text = try collect(reading, until: process)
+        var status: CInt = 0
+        while unsafe waitpid(pid, &status, 0) < 0, errno == EINTR {}
+        // What the case started must not outlive it.
+        kill(-pid, SIGKILL)
+        while waitpid(-pid, nil, WNOHANG) > 0 {}
+        return report(text, ProcessEnd(waitStatus: status))
+    }
+
+    /// Reads the report until the child is gone, so that a grandchild that holds the pipe open holds up nothing.
+    private func collect(_ pipe: FileHandle, until process: FileHandle) throws -> String {
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65536)
+        var poller = Poller()
+        poller.add(pipe.raw, .read)
+        poller.add(process.raw, .read)
+        while true {
+            guard try poller.wait(nil) else { continue }
+            if poller[0].contains(.read) {
+                let count = try pipe.read(into: &chunk)
+                if bytes.count < 8 << 20 { bytes += chunk[..<count] }
+                if count == 0 { break }
+            } else if poller[0] != [] || poller[1] != [] {
+                break
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private func report(_ text: String, _ end: ProcessEnd) -> Report {
+        var report = Report()
+        var verdict: Substring?
+        for line in text.split(separator: "\n") {
+            guard let colon = line.firstIndex(of: ":"),
+                let value = JSONText.unquote(line[line.index(after: colon)...])
+            else {
+                verdict = line
+                continue
+            }
+            let key = String(line[..<colon])
+            if key == "skip" { report.skip = value } else { report.diagnostics[key] = value }
+        }
+        switch (end, verdict) {
+        case (.exited(0), "ok"): report.ok = true
+        case (.exited(0), "failed"): break
+        case (_, nil): report.diagnostics["message"] = "the case ended without a verdict: \(end)"
+        default: report.diagnostics["message"] = "the case ended badly after its verdict: \(end)"
+        }
+        if report.ok, report.skip == nil { report.diagnostics = Diagnostics() }
+        return report
+    }
+
+    private func child(_ one: Case, _ writing: FileHandle) -> Never {
+        setpgid(0, 0)
+        let test = Test(output: output)
+        test.run { test in
+            try isolate(test)
+            try one.body(test)
+        }
+        var text = test.diagnostics.fields.map { "\($0.key):\(JSONText.quote($0.value))\n" }.joined()
+        if let reason = test.skipReason { text += "skip:\(JSONText.quote(reason))\n" }
+        text += test.failed ? "failed\n" : "ok\n"
+        do {
+            try writing.writeAll(Array(text.utf8))
+        } catch {
+            _exit(4)
+        }
+        _exit(0)
+    }
+
+    private func isolate(_ test: Test) throws {
+        if suite.isolation.contains(.network) {
+            try test.require(success: Namespaces.unshare(.network), "a network namespace is made")
+            try Netlink.setUp("lo")
+        }
+        if suite.isolation.contains(.mount) {
+            try test.require(success: Namespaces.unshare(.mount), "a mount namespace is made")
+            try test.require(success: Namespaces.makeMountsPrivate(), "its mounts are made private")
+        }
+    }
+}

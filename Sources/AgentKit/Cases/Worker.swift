@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import CLinux
+internal import Glibc
+internal import LinuxIO
+public import SystemPackage
+
+/// A second process of a case, for what must happen at the same time.
+public final class Worker {
+    /// Set when the case wants its worker to come to an end.
+    public struct StopSign {
+        let descriptor: FileHandle
+
+        public var isSet: Bool {
+            var poller = Poller()
+            poller.add(descriptor.raw, .read)
+            // An error of poll is a reason to stop as well.
+            return (try? poller.wait(.zero)) ?? true
+        }
+    }
+
+    private let pid: Int32
+    private let answer: FileHandle
+    private let stop: FileHandle
+    private var ended = false
+
+    /// Forks; the child runs `body` and reports the text that it returns.
+    public init(_ body: (StopSign) throws -> String) throws(Errno) {
+        let answers = try Descriptors.pipe()
+        let stops = try Descriptors.pipe()
+        let answerEnd = FileHandle(answers.second)
+        let stopEnd = FileHandle(stops.first)
+        answer = FileHandle(answers.first)
+        stop = FileHandle(stops.second)
+        pid = try Errno.check(clinux_fork())
+        if pid == 0 {
+            stop.close()
+            answer.close()
+            var text: String
+            do {
+                text = try body(StopSign(descriptor: stopEnd))
+            } catch {
+                text = "the worker failed: \(error)"
+            }
+            do {
+                try answerEnd.writeAll(Array(text.utf8))
+            } catch {
+                _exit(1)  // the case is gone: nobody to tell
+            }
+            _exit(0)
+        }
+        answerEnd.close()
+        stopEnd.close()
+    }
+
+    /// Tells the worker to stop and waits for what it has to say.
+    public func finish() throws(Errno) -> String {
+        stop.close()
+        var text: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 4096)
+        while true {
+            let count = try answer.read(into: &chunk)
+            if count == 0 { break }
+            text += chunk[..<count]
+        }
+        reap()
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    public func kill() {
+        guard !ended else { return }
+        Glibc.kill(pid, SIGKILL)
+        reap()
+    }
+
+    private func reap() {
+        guard !ended else { return }
+        ended = true
+        var status: CInt = 0
+        while unsafe waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    }
+}

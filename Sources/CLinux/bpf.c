@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE
+#include "include/clinux_bpf.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int clinux_bpf(int command, void *attr, unsigned size)
+{
+	return (int)syscall(SYS_bpf, command, attr, size);
+}
+
+pid_t clinux_fork(void)
+{
+	return fork();
+}
+
+int clinux_unshare(int flags)
+{
+	return unshare(flags);
+}
+
+int clinux_setns(int fd, int type)
+{
+	return setns(fd, type);
+}
+
+int clinux_drop_capability(int capability)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2];
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -1;
+	data[capability / 32].effective &= ~(1u << capability % 32);
+	data[capability / 32].permitted &= ~(1u << capability % 32);
+	return (int)syscall(SYS_capset, &header, data);
+}
+
+static char messages[16384];
+static size_t messages_length;
+
+void clinux_libbpf_capture(void)
+{
+	messages[0] = 0;
+	messages_length = 0;
+}
+
+int clinux_libbpf_print(const char *format, va_list arguments)
+{
+	if (messages_length >= sizeof messages - 1)
+		return 0;
+	int n = vsnprintf(messages + messages_length, sizeof messages - messages_length, format, arguments);
+	if (n > 0)
+		messages_length += (size_t)n;
+	return n;
+}
+
+const char *clinux_libbpf_messages(void)
+{
+	return messages;
+}

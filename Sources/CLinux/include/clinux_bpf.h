@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// bpf(2), and what else agents need of the kernel's interface.
+#pragma once
+
+#include <linux/capability.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// -1 and errno on error; a descriptor or 0 otherwise.
+int clinux_bpf(int command, void *attr, unsigned size);
+pid_t clinux_fork(void);
+int clinux_unshare(int flags);
+int clinux_setns(int fd, int type);
+// Takes a capability out of the effective and permitted sets of the calling thread.
+int clinux_drop_capability(int capability);
+
+// Messages of libbpf, the last 16 KiB of them: a printf-like callback cannot be written in Swift.
+#include <stdarg.h>
+void clinux_libbpf_capture(void);
+int clinux_libbpf_print(const char *format, va_list arguments);
+const char *clinux_libbpf_messages(void);
