@@ -60,7 +60,8 @@ let package = Package(
         .target(
             name: "Harness",
             dependencies: [
-                "VMRunner", "TAP", "LinuxIO", system, .product(name: "Subprocess", package: "swift-subprocess"),
+                "VMRunner", "GuestProtocol", "TAP", "LinuxIO", system,
+                .product(name: "Subprocess", package: "swift-subprocess"),
             ], swiftSettings: strict),
         .executableTarget(
             name: "bpftest",
