@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
-
-
 /// A kernel's modules and what they depend on.
 public struct ModuleTree: Sendable, Equatable {
     /// Name -> path relative to the tree, such as `kernel/net/core/foo.ko.xz`.
@@ -24,7 +21,7 @@ public struct ModuleTree: Sendable, Equatable {
     /// `virtio_pci` for `kernel/drivers/virtio/virtio-pci.ko.xz`.
     static func name(_ path: String) -> String {
         let file = path.split(separator: "/").last.map(String.init) ?? path
-        let stem = file.range(of: ".ko").map { String(file[..<$0.lowerBound]) } ?? file
+        let stem = file.firstRange(of: ".ko").map { String(file[..<$0.lowerBound]) } ?? file
         return String(stem.map { $0 == "-" ? "_" : $0 })
     }
 

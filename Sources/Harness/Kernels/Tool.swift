@@ -32,8 +32,8 @@ enum Tool {
                 .name(name), arguments: Arguments(arguments), environment: settings,
                 output: .string(limit: 32 << 20), error: .string(limit: 32 << 20))
             return Answer(
-                succeeded: result.terminationStatus.isSuccess, output: result.standardOutput ?? "",
-                error: result.standardError ?? "")
+                succeeded: result.terminationStatus.isSuccess, output: result.standardOutput,
+                error: result.standardError)
         } catch {
             throw .infrastructure("\(name) does not run (Debian: apt-get install \(package)): \(error)")
         }
