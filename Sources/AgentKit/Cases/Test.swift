@@ -94,7 +94,7 @@ public final class Test {
         _ condition: Bool, _ what: String, file: String = #fileID, line: Int = #line
     ) throws(CaseAborted) {
         expect(condition, what, file: file, line: line)
-        if failed { throw CaseAborted() }
+        if !condition { throw CaseAborted() }
     }
 
     /// Ends the case unless the call succeeded.

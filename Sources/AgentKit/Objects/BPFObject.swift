@@ -13,8 +13,12 @@ public import SystemPackage
         return unsafe String(cString: named)
     }
 
-    private let object: OpaquePointer
+    private let owner: Owner
+    private var mapped: [String: MappedSection] = [:]
+    private var loaded = false
     public let path: String
+
+    private var object: OpaquePointer { unsafe owner.object }
 
     /// Loads an object.
     ///
@@ -32,23 +36,22 @@ public import SystemPackage
             throw LoadError(
                 path: path, step: "open", errno: Errno.last, log: "", messages: LibbpfMessages.take())
         }
-        unsafe object = unsafe opened
-        let log = UnsafeMutableBufferPointer<CChar>.allocate(capacity: Self.logSize)
-        unsafe log.initialize(repeating: 0)
-        defer { unsafe log.deallocate() }
+        owner = unsafe Owner(opened)
+        // Zeroed by the kernel page by page as the verifier writes: most logs are short.
+        let log = unsafe calloc(Self.logSize, 1).assumingMemoryBound(to: CChar.self)
+        defer { unsafe free(log) }
         var program = unsafe bpf_object__next_program(opened, nil)
         while let current = unsafe program {
             let programName = unsafe String(cString: bpf_program__name(current))
             if let programs { _ = unsafe bpf_program__set_autoload(current, programs.contains(programName)) }
             // One buffer for all: libbpf loads one after another and stops at the first that is refused.
-            _ = unsafe bpf_program__set_log_buf(current, log.baseAddress, log.count)
+            _ = unsafe bpf_program__set_log_buf(current, log, Self.logSize)
             // Level 2 prints every instruction: a message that the kernel prints only then is found too.
             _ = unsafe bpf_program__set_log_level(current, 2)
             unsafe program = unsafe bpf_object__next_program(opened, current)
         }
         if let programs {
             for wanted in programs where unsafe bpf_object__find_program_by_name(opened, wanted) == nil {
-                unsafe bpf_object__close(opened)
                 throw LoadError(
                     path: path, step: "find program \(wanted) in", errno: .noSuchFileOrDirectory, log: "", messages: "")
             }
@@ -56,19 +59,27 @@ public import SystemPackage
         try prepare(self)
         let result = unsafe bpf_object__load(opened)
         if result != 0 {
-            let text = unsafe String(cString: log.baseAddress!)
-            unsafe bpf_object__close(opened)
+            let text = unsafe String(cString: log)
             throw LoadError(
                 path: path, step: "load", errno: Errno(rawValue: -result), log: text, messages: LibbpfMessages.take())
         }
+        loaded = true
     }
 
     /// Enough for the longest log of a small program at level 2.
     private static let logSize = 4 << 20
 
-    deinit {
-        // A failed initialiser has closed the object itself and does not come here.
-        unsafe bpf_object__close(object)
+    /// Closes libbpf's object once, whether the initialiser came to its end or not.
+    @safe private final class Owner {
+        let object: OpaquePointer
+
+        init(_ object: OpaquePointer) {
+            unsafe self.object = unsafe object
+        }
+
+        deinit {
+            unsafe bpf_object__close(object)
+        }
     }
 
     /// The descriptor of a loaded program; owned by the object.
@@ -85,23 +96,26 @@ public import SystemPackage
         return unsafe bpf_map__fd(map)
     }
 
-    /// Global variables (`.data`, `.bss`, `.rodata`) as memory that is shared with the kernel.
+    /// Global variables (`.data`, `.bss`, `.rodata`) as memory: before loading their initial values, to be set in
+    /// `prepare`; afterwards what programs see, shared with the kernel.
     ///
-    /// - Returns: valid for as long as the object.
+    /// - Returns: valid for as long as the object; not writable in a loaded `.rodata`, which is frozen.
     public func globals(_ section: String) throws(LoadError) -> UnsafeMutableRawBufferPointer {
-        var map = unsafe bpf_object__next_map(object, nil)
-        while let current = unsafe map {
-            // libbpf names it after the object, cut to the kernel's 15 characters: "trace.bss".
-            if unsafe String(cString: bpf_map__name(current)).hasSuffix(section) {
-                var size = 0
-                if let start = unsafe bpf_map__initial_value(current, &size) {
-                    return unsafe UnsafeMutableRawBufferPointer(
-                        start: UnsafeMutableRawPointer(mutating: start), count: size)
-                }
-            }
-            unsafe map = unsafe bpf_object__next_map(object, current)
+        guard let map = unsafe bpf_object__find_map_by_name(object, section) else {
+            throw missing("section \(section)")
         }
-        throw missing("section \(section)")
+        guard loaded else {
+            var size = 0
+            guard let start = unsafe bpf_map__initial_value(map, &size) else { throw missing("section \(section)") }
+            return unsafe UnsafeMutableRawBufferPointer(start: UnsafeMutableRawPointer(mutating: start), count: size)
+        }
+        if let known = mapped[section] { return unsafe known.memory }
+        // libbpf shares its own copy with the kernel only for skeletons (libbpf 1.1) or from 1.5 on.
+        guard let memory = unsafe MappedSection(bpf_map__fd(map), size: Int(bpf_map__value_size(map))) else {
+            throw LoadError(path: path, step: "map \(section) of", errno: Errno.last, log: "", messages: "")
+        }
+        mapped[section] = memory
+        return unsafe memory.memory
     }
 
     /// Attaches a program the way its section says; detached when the result goes away.
@@ -119,6 +133,28 @@ public import SystemPackage
 
     private func missing(_ what: String) -> LoadError {
         LoadError(path: path, step: "find \(what) in", errno: .noSuchFileOrDirectory, log: "", messages: "")
+    }
+}
+
+/// The value of an array map with one element, as memory of this process and of those forked from it.
+@safe private final class MappedSection {
+    let memory: UnsafeMutableRawBufferPointer
+
+    /// nil, and errno, when the kernel refuses.
+    init?(_ map: CInt, size: Int) {
+        // .rodata is frozen: it can be read only.
+        for protection in [PROT_READ | PROT_WRITE, PROT_READ] {
+            let start = unsafe mmap(nil, size, protection, MAP_SHARED, map, 0)
+            if unsafe start != MAP_FAILED {
+                unsafe memory = UnsafeMutableRawBufferPointer(start: start, count: size)
+                return
+            }
+        }
+        return nil
+    }
+
+    deinit {
+        _ = unsafe munmap(memory.baseAddress, memory.count)
     }
 }
 
