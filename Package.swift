@@ -65,7 +65,10 @@ let package = Package(
             ], swiftSettings: strict),
         .executableTarget(
             name: "bpftest",
-            dependencies: ["Harness", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "Harness", "VMRunner", "TAP", "LinuxIO", system,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: strict),
 
         // Pure tests and tests on real sockets and processes; VMTests boots real kernels.

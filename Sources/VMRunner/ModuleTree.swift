@@ -9,7 +9,9 @@ public struct ModuleTree: Sendable, Equatable {
     /// Reads the text of modules.dep and modules.builtin.
     public init(dependencies text: String, builtIn list: String = "") {
         for line in text.split(whereSeparator: \.isNewline) {
-            guard let colon = line.firstIndex(of: ":") else { continue }
+            // What `depmod -n` prints goes on with aliases and symbols: lines of another form.
+            guard let colon = line.firstIndex(of: ":"), line[..<colon].contains(".ko"), !line.hasPrefix("alias ")
+            else { continue }
             let path = String(line[..<colon])
             let name = Self.name(path)
             paths[name] = path

@@ -68,10 +68,12 @@ public struct QEMU: Sendable, Equatable, Codable {
         let pipe = try Descriptors.pipe()
         let nothing = try Descriptors.open("/dev/null", O_RDONLY)
         var spawn = Spawn(path: path, arguments: [path] + arguments, environment: [])
-        spawn.descriptors = [0: nothing.raw, 1: pipe.second.raw, 2: pipe.second.raw]
         let output = pipe.first
+        let theirs = pipe.second
+        spawn.descriptors = [0: nothing.raw, 1: theirs.raw, 2: theirs.raw]
         let pid = try spawn.start()
-        _ = consume nothing
+        // The end of the output shows only when nobody else holds the writing end.
+        _ = consume theirs
         defer {
             kill(pid, SIGKILL)
             var status: CInt = 0

@@ -1,2 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-@main struct Main { static func main() { print("hello") } }
+internal import ArgumentParser
+
+@main
+struct BPFTest: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bpftest",
+        abstract: "Tests what a Linux kernel promises to BPF programs: a kernel goes in, TAP comes out.",
+        subcommands: [RunCommand.self, ListCommand.self])
+
+    /// ArgumentParser ends with EX_USAGE (64) for a wrong call; here that is 2, as test_progs' users know it.
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            let code = exitCode(for: error)
+            if code == .validationFailure {
+                Terminal.log(fullMessage(for: error))
+                Terminal.end(2)
+            }
+            exit(withError: error)
+        }
+    }
+}

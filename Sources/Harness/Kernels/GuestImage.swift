@@ -88,8 +88,8 @@ public struct GuestImage: Sendable {
         let read = { (name: String) in try? String(contentsOfFile: root.appending(name).string, encoding: .utf8) }
         let builtIn = read("modules.builtin") ?? ""
         if let text = read("modules.dep"), !text.isEmpty { return ModuleTree(dependencies: text, builtIn: builtIn) }
-        // Packages and build trees come without modules.dep. depmod wants lib/modules/RELEASE and writes into a folder
-        // of ours, since the modules' own may not be writable.
+        // Packages and build trees come without modules.dep. depmod wants lib/modules/RELEASE; -n makes it print what
+        // it would write, since the modules' own folder may not be writable.
         let base = FilePath(NSTemporaryDirectory()).appending("bpftest-depmod-\(UUID().uuidString)")
         defer {
             // Left-overs of a failed removal are swept with the system's temporary files.
@@ -98,20 +98,14 @@ public struct GuestImage: Sendable {
         let folder = base.appending("lib/modules")
         do {
             try FileManager.default.createDirectory(atPath: folder.string, withIntermediateDirectories: true)
-            try FileManager.default.createDirectory(
-                atPath: base.appending("out").string, withIntermediateDirectories: true)
             try FileManager.default.createSymbolicLink(
                 atPath: folder.appending(kernel.release).string, withDestinationPath: root.string)
         } catch {
             throw .infrastructure("\(base) cannot be made: \(Folders.reason(error))")
         }
-        _ = try await Tool.require(
-            "depmod", ["-b", base.string, "-o", base.appending("out").string, kernel.release], package: "kmod",
+        let text = try await Tool.require(
+            "depmod", ["-n", "-b", base.string, kernel.release], package: "kmod",
             to: "find the dependencies of the modules in \(root)")
-        let out = base.appending("out/lib/modules").appending(kernel.release).appending("modules.dep")
-        guard let text = try? String(contentsOfFile: out.string, encoding: .utf8) else {
-            throw .infrastructure("depmod wrote no modules.dep for \(root)")
-        }
         return ModuleTree(dependencies: text, builtIn: builtIn)
     }
 

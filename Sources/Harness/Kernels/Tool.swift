@@ -29,7 +29,8 @@ enum Tool {
                 settings = settings.updating([Environment.Key(stringLiteral: key): value])
             }
             let result = try await Subprocess.run(
-                .name(name), arguments: Arguments(arguments), environment: settings,
+                name.contains("/") ? .path(FilePath(name)) : .name(name),
+                arguments: Arguments(arguments), environment: settings,
                 output: .string(limit: 32 << 20), error: .string(limit: 32 << 20))
             return Answer(
                 succeeded: result.terminationStatus.isSuccess, output: result.standardOutput,

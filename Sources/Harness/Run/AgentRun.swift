@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import GuestProtocol
+internal import LinuxIO
+internal import TAP
+internal import VMRunner
+
+/// One call of an agent in one machine: follows it to its end and says what became of each case.
+struct AgentRun {
+    /// What is to be said about a case; kernel and title are added by the caller.
+    struct Finding {
+        var id: String
+        var outcome: Outcome
+        var diagnostics: Diagnostics
+        var duration: Duration
+    }
+
+    /// How the call ended for the machine.
+    enum End {
+        /// The machine can be used for more.
+        case clean
+        /// It cannot: its kernel broke, its agent hangs, or the machine is gone.
+        case spoilt
+    }
+
+    let machine: Machine
+    let suite: String
+    let judge: Judge
+    let options: RunOptions
+    let runDeadline: ContinuousClock.Instant?
+    let log: (String) -> Void
+
+    private var waiting: [String]
+    private var parser = TAPParser()
+    private var splats = SplatWatch()
+    private var current: (id: String, start: ContinuousClock.Instant)?
+    private var notes = Diagnostics()
+    private var complaints: [UInt8] = []
+    private var outputSeen: UInt64 = 0
+    private var errorSeen: UInt64 = 0
+    private var deadline: ContinuousClock.Instant
+    private var guestAsked = false
+    private var spoilt = false
+
+    init(
+        machine: Machine, suite: String, cases: [String], judge: Judge, options: RunOptions,
+        runDeadline: ContinuousClock.Instant?, log: @escaping (String) -> Void
+    ) {
+        self.machine = machine
+        self.suite = suite
+        self.judge = judge
+        self.options = options
+        self.runDeadline = runDeadline
+        self.log = log
+        waiting = cases
+        deadline = .now + options.caseLimit
+    }
+
+    private static let nextJob = JobNumbers()
+
+    /// Starts the agent and reports each case as soon as its outcome is known.
+    ///
+    /// - Throws: trouble of ours (QEMU gone, results not written, run out of time); everything that the guest can do
+    ///   wrong is a finding.
+    mutating func run(
+        agent: Agent, report: (Finding) throws(HarnessError) -> Void
+    ) throws(HarnessError) -> End {
+        let job = Self.nextJob.next()
+        machine.send(
+            .run(
+                Job(
+                    id: job, arguments: [agent.guestPath, "run", suite] + waiting,
+                    environment: ["BPFTEST_OBJECTS=\(MachineFactory.objects)", "PATH=/usr/bin:/bin", "HOME=/root"],
+                    workingDirectory: "/tmp/bpftest-\(job)")))
+        var ended: JobEnd?
+        while true {
+            if let ended, outputSeen >= ended.outputBytes, errorSeen >= ended.errorBytes {
+                try finish(ended, report)
+                return spoilt ? .spoilt : .clean
+            }
+            if spoilt { return .spoilt }
+            let event: Machine.Event?
+            do {
+                event = try machine.next(until: [deadline, runDeadline].compactMap { $0 }.min())
+            } catch .cancelled {
+                throw .cancelled
+            } catch .violation(let what) {
+                try blame(.agent, "the guest broke the protocol: \(what)", report)
+                return .spoilt
+            } catch {
+                throw .infrastructure("\(error)")
+            }
+            guard let event else {
+                if let runDeadline, runDeadline <= .now { throw Self.outOfTime(options) }
+                let what = ended == nil ? "no result" : "the agent ended, but its output did not all come"
+                try blame(.timeout, "\(what) after \(options.caseLimit.inSeconds) s (-w)", report)
+                return .spoilt
+            }
+            switch event {
+            case .console(let line):
+                splats.read(line)
+                if options.verbose { log("[console] \(line)") }
+            case .job(.output, let bytes):
+                outputSeen += UInt64(bytes.count)
+                for event in parser.append(bytes) { try read(event, report) }
+            case .job(.error, let bytes):
+                errorSeen += UInt64(bytes.count)
+                keep(bytes)
+            case .message(.exited(let end)) where end.id == job:
+                ended = end
+                deadline = .now + .seconds(10)
+            case .message(.refused(_, let errno, let reason)):
+                try blame(.agent, "\(reason)" + (errno == 0 ? "" : " (errno \(errno))"), report)
+                return .clean
+            case .message(.log(let text)): log(text)
+            case .message: continue
+            case .monitor(.event("SHUTDOWN", let reason)): guestAsked = reason?.hasPrefix("guest") ?? false
+            case .monitor: continue
+            case .ended(let how):
+                try machineEnded(how, report)
+                return .spoilt
+            }
+        }
+    }
+
+    static func outOfTime(_ options: RunOptions) -> HarnessError {
+        .infrastructure("the run's time limit of \(options.runLimit?.inSeconds ?? "?") s is over (--timeout)")
+    }
+
+    /// Keeps the end of what the agent writes to stderr.
+    private mutating func keep(_ bytes: ArraySlice<UInt8>) {
+        if options.verbose { log("[agent] \(String(decoding: bytes, as: UTF8.self))") }
+        complaints += bytes
+        if complaints.count > 8192 { complaints.removeFirst(complaints.count - 4096) }
+    }
+
+    // MARK: What the agent says
+
+    private mutating func read(
+        _ event: TAPEvent, _ report: (Finding) throws(HarnessError) -> Void
+    ) throws(HarnessError) {
+        switch event {
+        case .caseStarted(let id):
+            if let current, current.id != id {
+                try blame(.agent, "the agent went on to \(id) without a result", report)
+            }
+            guard waiting.contains(id) else { return }
+            current = (id, .now)
+            deadline = .now + options.caseLimit
+        case .diagnosticsBefore(_, let diagnostics): notes = diagnostics
+        case .point(let depth, let point):
+            guard depth == 0 else { return }
+            try take(point, report)
+        case .truncated(let what): notes["truncated"] = what
+        case .comment(_, let text): if options.verbose { log("[agent] \(text)") }
+        case .bailOut(let reason): notes["bail_out"] = reason
+        case .version, .plan, .subtest, .yamlAfter: return
+        case .other(let text):
+            // Kept with the next failure: a program that prints something else says why it broke.
+            if (notes["unparsed"]?.count ?? 0) < 2000 { notes["unparsed", default: ""] += text.prefix(400) + "\n" }
+        }
+    }
+
+    private mutating func take(
+        _ point: TestPoint, _ report: (Finding) throws(HarnessError) -> Void
+    ) throws(HarnessError) {
+        let id = point.description.split(separator: " ").first.map(String.init) ?? ""
+        guard let expected = current?.id ?? waiting.first, expected == id else {
+            notes["unexpected_result"] = point.line(dash: false)
+            return
+        }
+        let (outcome, diagnostics) = judge.judge(point, notes)
+        try end(id, outcome, diagnostics, report)
+    }
+
+    /// Says what became of a case, unless the kernel complained meanwhile: then that is what became of it.
+    private mutating func end(
+        _ id: String, _ outcome: Outcome, _ diagnostics: Diagnostics,
+        _ report: (Finding) throws(HarnessError) -> Void
+    ) throws(HarnessError) {
+        var outcome = outcome
+        var diagnostics = diagnostics
+        let found = splats.take()
+        if let first = found.first {
+            // Decision 7: a splat fails the case during which it came, also when every assertion passed.
+            if outcome == .passed || outcome == .failed(.agent) || outcome == .failed(.timeout) || !outcome.isFailure {
+                diagnostics["message"] = "the kernel complained while the case ran"
+                diagnostics["expected"] = "no splat"
+                diagnostics["observed"] = first.title
+            }
+            outcome = .failed(.kernel)
+            diagnostics["splat"] = found.flatMap(\.lines).joined(separator: "\n")
+            spoilt = true
+        }
+        if outcome.isFailure, outcome != .failed(.test), diagnostics["console"] == nil, found.isEmpty {
+            let tail = machine.console.tail()
+            if !tail.isEmpty { diagnostics["console"] = tail.joined(separator: "\n") }
+        }
+        let start = current?.id == id ? current?.start : nil
+        current = nil
+        notes = Diagnostics()
+        waiting.removeAll { $0 == id }
+        deadline = .now + options.caseLimit
+        try report(
+            Finding(
+                id: id, outcome: outcome, diagnostics: diagnostics, duration: start.map { .now - $0 } ?? .zero))
+    }
+
+    /// Charges trouble to the case under way, or to the next one due.
+    private mutating func blame(
+        _ blame: Outcome.Blame, _ message: String, _ report: (Finding) throws(HarnessError) -> Void
+    ) throws(HarnessError) {
+        guard let id = current?.id ?? waiting.first else { return }
+        var diagnostics = notes
+        diagnostics["message"] = message
+        if !complaints.isEmpty { diagnostics["stderr"] = String(decoding: complaints, as: UTF8.self) }
+        try end(id, .failed(blame), diagnostics, report)
+    }
+
+    // MARK: Ends
+
+    private mutating func finish(
+        _ ended: JobEnd, _ report: (Finding) throws(HarnessError) -> Void
+    ) throws(HarnessError) {
+        for event in parser.finish() { try read(event, report) }
+        guard !waiting.isEmpty || current != nil else { return }
+        let how =
+            switch ended.cause {
+            case .exited(let status): "exit status \(status)"
+            case .signalled(let signal): signalName(Int(signal))
+            case .outputLimit: "killed: it wrote more than its limit of output"
+            }
+        try blame(.agent, "the agent ended (\(how)) before the case had a result", report)
+        spoilt = true
+    }
+
+    private mutating func machineEnded(
+        _ how: ProcessEnd, _ report: (Finding) throws(HarnessError) -> Void
+    ) throws(HarnessError) {
+        for event in parser.finish() { try read(event, report) }
+        let console = machine.console.tail()
+        guard guestAsked || !splats.splats.isEmpty else {
+            throw .infrastructure(
+                "QEMU ended by itself (\(how)) while \(suite)/\(current?.id ?? waiting.first ?? "?") ran"
+                    + (machine.complaints.isEmpty ? "" : ": \(machine.complaints)")
+                    + (console.isEmpty ? "" : "; console: \(console.suffix(3).joined(separator: " | "))"))
+        }
+        try blame(.kernel, "the machine went down while the case ran", report)
+    }
+}
+
+extension Diagnostics {
+    fileprivate subscript(key: String, default fallback: String) -> String {
+        get { self[key] ?? fallback }
+        set { self[key] = newValue }
+    }
+}

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Passes what happens to everybody who listens, and counts.
+///
+/// A sink that cannot write ends the run: a result that nobody can read is lost.
+public final class Journal {
+    private var sinks: [any ResultSink]
+    /// Progress and explanations for a person: never results.
+    public let log: (String) -> Void
+    public private(set) var tally = Tally()
+
+    public init(sinks: [any ResultSink], log: @escaping (String) -> Void) {
+        self.sinks = sinks
+        self.log = log
+    }
+
+    public func tell(_ event: (inout any ResultSink) throws -> Void) throws(HarnessError) {
+        for index in sinks.indices {
+            do {
+                try event(&sinks[index])
+            } catch {
+                throw .infrastructure("results cannot be written: \(error)")
+            }
+        }
+    }
+
+    func record(_ result: CaseResult) throws(HarnessError) {
+        tally.count(result.outcome)
+        try tell { try $0.caseFinished(result) }
+    }
+}

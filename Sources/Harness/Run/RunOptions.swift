@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+public import SystemPackage
+public import VMRunner
+
+/// How a run is to be carried out.
+public struct RunOptions: Sendable {
+    public var settings = MachineSettings()
+    /// nil: KVM where it works, else TCG.
+    public var accelerator: Accelerator?
+    /// Time for the whole run; nil: no limit.
+    public var runLimit: Duration?
+    /// Time for one case, from its announcement to its result.
+    public var caseLimit = Duration.seconds(60)
+    /// Time from QEMU's start to the guest's hello.
+    public var bootLimit = Duration.seconds(120)
+    public var keepMachineOnFailure = false
+    /// Agents' own words and the kernel's console go to the log too.
+    public var verbose = false
+
+    public init() {}
+}
+
+/// A program that carries out suites in the guest.
+public struct Agent: Sendable, Equatable {
+    /// Static executable on the host.
+    public var file: FilePath
+    /// Where it goes in the guest.
+    public var guestPath: String
+    /// Our own: its cases can be listed without a guest.
+    public var isBuiltIn: Bool
+
+    public static func builtIn(_ files: GuestFiles) -> Agent {
+        Agent(file: files.agent, guestPath: "/run/bpftest/agent", isBuiltIn: true)
+    }
+
+    public static func file(_ path: FilePath, number: Int) -> Agent {
+        Agent(file: path, guestPath: "/run/bpftest/agent-\(number)", isBuiltIn: false)
+    }
+}
+
+/// Cases of one suite to be run by one agent.
+public struct Selection: Sendable {
+    public var agent: Agent
+    public var suite: SuiteListing
+    public var cases: [SuiteListing.CaseListing]
+
+    public init(agent: Agent, suite: SuiteListing, cases: [SuiteListing.CaseListing]) {
+        self.agent = agent
+        self.suite = suite
+        self.cases = cases
+    }
+}
+
+/// A kernel with its guest image, ready to boot.
+public struct PreparedKernel: Sendable {
+    public var build: KernelBuild
+    public var image: GuestImage
+
+    public init(build: KernelBuild, image: GuestImage) {
+        self.build = build
+        self.image = image
+    }
+
+    var files: BootFiles { BootFiles(kernel: build.image.path, initramfs: image.path) }
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import ArgumentParser
+internal import Foundation
+internal import Harness
+internal import LinuxIO
+internal import SystemPackage
+internal import TAP
+internal import VMRunner
+
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Run suites or cases on one or more kernels; TAP on stdout.",
+        discussion: """
+            Exit status: 0 all passed (skips allowed), 1 a case failed, 2 wrong call or nothing matched, \
+            3 trouble of bpftest or its machines (Bail out!), 4 everything was skipped.
+            """)
+
+    @Option(
+        name: [.customShort("k"), .long],
+        help: ArgumentHelp(
+            "A kernel: bzImage or vmlinux file, build tree, .deb, or a version such as 6.12. Repeatable.",
+            valueName: "kernel"))
+    var kernel: [String] = ["6.12"]
+
+    @Argument(help: "Suites (mprog.tcx) or cases (mprog.tcx/M-008.ingress); all without any.")
+    var names: [String] = []
+
+    @Option(
+        name: [.customShort("t"), .long],
+        help: ArgumentHelp("Only cases whose SUITE/CASE matches this glob or contains this text. Repeatable.", valueName: "glob"))
+    var filter: [String] = []
+
+    @Flag(name: [.customShort("l"), .long], help: "List what would run, and run nothing.")
+    var list = false
+
+    @Option(help: ArgumentHelp("A further test agent, a static executable. Repeatable.", valueName: "file"))
+    var agent: [String] = []
+
+    @Option(help: ArgumentHelp("Where the kernel's modules are, if not beside it.", valueName: "dir"))
+    var modules: String?
+
+    @Option(help: ArgumentHelp("Time for the whole run, in seconds.", valueName: "secs"))
+    var timeout: Double?
+
+    @Option(name: .customShort("w"), help: ArgumentHelp("Time for one case, in seconds.", valueName: "secs"))
+    var caseTimeout: Double = 60
+
+    @Option(help: ArgumentHelp("Time for a boot, in seconds.", valueName: "secs"))
+    var bootTimeout: Double = 120
+
+    @Option(help: ArgumentHelp("Memory of a machine.", valueName: "MiB"))
+    var memory = 256
+
+    @Option(help: ArgumentHelp("Processors of a machine.", valueName: "n"))
+    var cpus = 1
+
+    @Flag(help: "Emulate also where KVM works.")
+    var disableKvm = false
+
+    @Option(help: ArgumentHelp("Words for the end of the kernel command line. Repeatable.", valueName: "words"))
+    var append: [String] = []
+
+    @Flag(help: "Print the QEMU command line, ready to paste, and run nothing.")
+    var dryRun = false
+
+    @Flag(help: "Leave the machine running after the first failure, until interrupted.")
+    var keepVmOnFailure = false
+
+    @Option(
+        help: "The form of the results on stdout: tap (version 14) or ktap.",
+        transform: { text in
+            guard let dialect = TAPDialect(rawValue: text) else { throw ValidationError("--format wants tap or ktap") }
+            return dialect
+        })
+    var format = TAPDialect.tap
+
+    @Option(help: ArgumentHelp("Results as JSON lines too, into a file.", valueName: "file"))
+    var json: String?
+
+    @Flag(name: [.customShort("v"), .long], help: "Show what agents and the kernel's console say, on stderr.")
+    var verbose = false
+
+    func validate() throws {
+        for (name, value) in [("--timeout", timeout ?? 1), ("-w", caseTimeout), ("--boot-timeout", bootTimeout)] {
+            guard value > 0, value < 1e7 else { throw ValidationError("\(name) wants a number of seconds above 0") }
+        }
+        guard (64...65536).contains(memory) else { throw ValidationError("--memory wants 64 to 65536 MiB") }
+        guard (1...64).contains(cpus) else { throw ValidationError("--cpus wants 1 to 64") }
+    }
+
+    func run() async throws {
+        let code: Int32
+        do {
+            code = try await perform()
+        } catch {
+            code = Terminal.report(error)
+        }
+        Terminal.end(code)
+    }
+
+    private var options: RunOptions {
+        var options = RunOptions()
+        options.settings.memoryMiB = memory
+        options.settings.cpus = cpus
+        options.settings.kernelArguments = append
+        options.accelerator = disableKvm ? .tcg : nil
+        options.runLimit = timeout.map { .seconds($0) }
+        options.caseLimit = .seconds(caseTimeout)
+        options.bootLimit = .seconds(bootTimeout)
+        options.keepMachineOnFailure = keepVmOnFailure
+        options.verbose = verbose
+        return options
+    }
+
+    private func perform() async throws(HarnessError) -> Int32 {
+        let environment = ProcessInfo.processInfo.environment
+        let folders = Folders(environment: environment)
+        let guestFiles = try GuestFiles.locate(environment: environment)
+        let cancellation = try Self.cancellation()
+        Interrupts.stop(cancellation)
+
+        let builtIn = Agent.builtIn(guestFiles)
+        var offered = [(agent: builtIn, suites: try await Catalogue.builtIn(guestFiles))]
+        if list, agent.isEmpty {
+            let selections = try Catalogue.select(offered, names: names, patterns: filter)
+            for selection in selections {
+                for one in selection.cases { try Self.print("\(selection.suite.suite)/\(one.id)\n") }
+            }
+            return 0
+        }
+
+        let qemu = try Self.qemu(environment)
+        var kernels: [PreparedKernel] = []
+        for spec in kernel {
+            let build = try await KernelStore(folders: folders).resolve(spec, modules: modules.map { FilePath($0) })
+            if let config = build.config {
+                let missing = config.missing()
+                guard missing.isEmpty else {
+                    throw .usage("\(build.origin) cannot run the tests:\n  " + missing.joined(separator: "\n  "))
+                }
+            }
+            let image = try await GuestImage.prepare(build, initFile: guestFiles.initProgram, folders: folders)
+            kernels.append(PreparedKernel(build: build, image: image))
+        }
+        let runner = Runner(
+            qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: cancellation)
+        if dryRun {
+            for one in kernels { try Self.print(runner.commandLine(one) + "\n") }
+            return 0
+        }
+
+        let work = try WorkFolder(environment: environment)
+        defer { work.remove() }
+        for (number, file) in agent.enumerated() {
+            let foreign = Agent.file(FilePath(file), number: number)
+            let first = kernels[0]
+            let answer = await Runner.onThread { Result { () throws(HarnessError) in
+                try runner.list(foreign, on: first, work: work)
+            } }
+            offered.append((foreign, try answer.get()))
+        }
+        let selections = try Catalogue.select(offered, names: names, patterns: filter)
+        if list {
+            for selection in selections {
+                for one in selection.cases { try Self.print("\(selection.suite.suite)/\(one.id)\n") }
+            }
+            return 0
+        }
+
+        let jsonFile = try json.map { (path) throws(HarnessError) in try ResultFile(path) }
+        let prepared = kernels
+        let dialect = format
+        let answer = await Runner.onThread {
+            Result { () throws(HarnessError) in
+                var sinks: [any ResultSink] = [TAPReporter(dialect: dialect, write: Terminal.results)]
+                if let jsonFile { sinks.append(JSONLinesReporter(write: jsonFile.write)) }
+                let journal = Journal(sinks: sinks, log: Terminal.log)
+                return try runner.run(kernels: prepared, selections: selections, journal: journal, work: work)
+            }
+        }
+        return try answer.get().exitCode
+    }
+
+    private static func cancellation() throws(HarnessError) -> Cancellation {
+        do {
+            return try Cancellation()
+        } catch {
+            throw .infrastructure("eventfd: \(error)")
+        }
+    }
+
+    private static func qemu(_ environment: [String: String]) throws(HarnessError) -> QEMU {
+        do {
+            return try QEMU.find(environment: environment)
+        } catch {
+            throw .infrastructure("\(error)")
+        }
+    }
+
+    private static func print(_ text: String) throws(HarnessError) {
+        do {
+            try Terminal.results(text)
+        } catch {
+            throw .infrastructure("\(error)")
+        }
+    }
+}
+
+/// A file that results go to, opened before anything is run.
+final class ResultFile: Sendable {
+    private let file: OwnedFD
+
+    init(_ path: String) throws(HarnessError) {
+        do {
+            file = try Descriptors.open(path, O_WRONLY | O_CREAT | O_TRUNC)
+        } catch {
+            throw .infrastructure("\(path) cannot be written: \(error) (\(error.name))")
+        }
+    }
+
+    func write(_ text: String) throws {
+        try Output.write(text, to: file.raw)
+    }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Foundation
+internal import Harness
+internal import LinuxIO
+internal import SystemPackage
+internal import VMRunner
+
+/// Where bpftest speaks: results on stdout, everything else on stderr.
+enum Terminal {
+    /// A line for a person, on stderr. A reader that is gone is no reason to stop.
+    static func log(_ text: String) {
+        FileHandle.standardError.write(Data((text.hasSuffix("\n") ? text : text + "\n").utf8))
+    }
+
+    /// Writes results; what cannot be written is an error, since nobody would see it otherwise.
+    static func results(_ text: String) throws {
+        try Output.write(text, to: 1)
+    }
+
+    static func end(_ code: Int32) -> Never {
+        exit(code)
+    }
+
+    /// Says what went wrong and gives the exit code of DESIGN: 2 for the user's call, 3 for trouble of ours.
+    static func report(_ error: HarnessError) -> Int32 {
+        switch error {
+        case .usage(let text):
+            log("bpftest: \(text)")
+            return 2
+        case .infrastructure(let text):
+            log("bpftest: \(text)")
+            return 3
+        case .cancelled:
+            log("bpftest: interrupted")
+            return 130
+        }
+    }
+}
+
+/// Text to a descriptor, whole or not at all successful.
+enum Output {
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    static func write(_ text: String, to descriptor: CInt) throws {
+        let bytes = Array(text.utf8)
+        var done = 0
+        while done < bytes.count {
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe Foundation.write(descriptor, $0.baseAddress! + done, $0.count - done)
+            }
+            if count < 0 {
+                let error = Errno.last
+                if error == .interrupted { continue }
+                throw Failure(description: "\(descriptor == 1 ? "standard output" : "the file"): \(error) (\(error.name))")
+            }
+            done += count
+        }
+    }
+}
+
+/// SIGINT, SIGTERM and SIGHUP as a stop sign; a second one ends bpftest at once, and its machines with it.
+enum Interrupts {
+    nonisolated(unsafe) private static var sources: [any DispatchSourceSignal] = []
+
+    static func stop(_ cancellation: Cancellation) {
+        // A reader of ours that goes away shows as EPIPE, which is reported.
+        signal(SIGPIPE, SIG_IGN)
+        for number in [SIGINT, SIGTERM, SIGHUP] {
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler {
+                if cancellation.isCancelled { Terminal.end(128 + number) }
+                cancellation.cancel()
+            }
+            source.activate()
+            unsafe sources.append(source)
+        }
+    }
+}
