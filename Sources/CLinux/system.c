@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "include/clinux_system.h"
 
+#include <sys/file.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -69,4 +70,9 @@ int clinux_set_rlimit(int resource, unsigned long value)
 {
 	struct rlimit limit = { value, value };
 	return setrlimit(resource, &limit);
+}
+
+int clinux_try_lock(int fd)
+{
+	return flock(fd, LOCK_EX | LOCK_NB);
 }

@@ -17,7 +17,7 @@ public struct KernelBuild: Sendable, Equatable {
 
     /// A kernel file: its config and modules are looked for beside it, as distributions and build trees lay them out.
     ///
-    /// - Parameter modules: where the user says that they are: a root with lib/modules/RELEASE, or that folder itself.
+    /// - Parameter modules: where the user says that they are, as in `findModules(of:in:)`.
     public init(file: FilePath, modules: FilePath? = nil, origin: String? = nil) throws(KernelError) {
         image = try KernelImage(inspecting: file)
         guard let version = KernelVersion(image.release) else {
@@ -25,22 +25,36 @@ public struct KernelBuild: Sendable, Equatable {
         }
         self.version = version
         self.origin = origin ?? file.string
-        let folder = file.removingLastComponent()
         let release = image.release
-        let configs = [folder.appending("config-\(release)"), folder.appending(".config"), folder.appending("config")]
-        config = configs.lazy.compactMap { Self.readConfig($0) }.first
+        // .../arch/x86/boot/bzImage belongs to the tree that it was built in; a vmlinux lies at the tree's root.
+        var folder = file.removingLastComponent()
+        if folder.ends(with: "arch/x86/boot") { for _ in 0..<3 { folder.removeLastComponent() } }
+        let configs = ["config-\(release)", ".config", "config"]
+        config = configs.lazy.compactMap { Self.readConfig(folder.appending($0)) }.first
         if let modules {
-            let inside = modules.appending("lib/modules").appending(release)
-            let found = [inside, modules.appending(release), modules].first { Self.holdsModules($0) }
-            guard let found else {
-                throw KernelError("\(modules) holds no modules of \(release): neither lib/modules/\(release) nor kernel/")
-            }
-            self.modules = found
+            self.modules = try Self.findModules(of: release, in: modules)
         } else {
-            let roots = [folder, folder.removingLastComponent()]
-            self.modules =
-                roots.map { $0.appending("lib/modules").appending(release) }.first { Self.holdsModules($0) }
+            // boot/ beside lib/, both in one folder, or the kernel in the folder of its modules.
+            let beside = [folder, folder.removingLastComponent()].map {
+                $0.appending("lib/modules").appending(release)
+            }
+            let inside = folder.lastComponent?.string == release || Self.isBuildTree(folder) ? [folder] : []
+            self.modules = (beside + inside).first { Self.holdsModules($0) }
         }
+    }
+
+    /// The folder with the modules of a release.
+    ///
+    /// - Parameter root: a root with lib/modules/RELEASE, a folder with RELEASE, that folder itself, or a build tree.
+    public static func findModules(of release: String, in root: FilePath) throws(KernelError) -> FilePath {
+        let inside = root.appending("lib/modules").appending(release)
+        if let found = [inside, root.appending(release), root].first(where: { holdsModules($0) }) { return found }
+        throw KernelError("\(root) holds no modules of \(release): neither lib/modules/\(release) nor kernel/")
+    }
+
+    private static func isBuildTree(_ path: FilePath) -> Bool {
+        FileManager.default.fileExists(atPath: path.appending(".config").string)
+            && FileManager.default.fileExists(atPath: path.appending("modules.order").string)
     }
 
     /// A build tree, or the O= directory of one.

@@ -20,7 +20,8 @@ public struct KernelImage: Sendable, Equatable {
         }
         if isDirectory.boolValue {
             throw KernelError(
-                "\(path) is a directory and not a kernel build tree: neither arch/x86/boot/bzImage nor .config is in it")
+                "\(path) is a directory and not a kernel build tree: neither arch/x86/boot/bzImage nor .config is in it"
+            )
         }
         let data: Data
         do {

@@ -22,6 +22,8 @@ int clinux_pidfd_send_signal(int pidfd, int signal);
 int clinux_memfd_create(const char *name, unsigned flags);
 // reboot(2): never returns on success. `restart` 0: power off, 1: restart.
 int clinux_reboot(int restart);
+// flock(2) for writing, without waiting. Swift takes the function's name for the struct's.
+int clinux_try_lock(int fd);
 // A wait status taken apart (the W* macros).
 int clinux_exited(int status);
 int clinux_exit_status(int status);

@@ -24,7 +24,9 @@ enum Tool {
         _ name: String, _ arguments: [String], environment: [String: String] = [:], package: String
     ) async throws(HarnessError) -> Answer {
         do {
-            var settings = Environment.inherit.updating(["LC_ALL": "C"])
+            // depmod is where only root's PATH leads.
+            let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+            var settings = Environment.inherit.updating(["LC_ALL": "C", "PATH": .some(path + ":/usr/sbin:/sbin")])
             for (key, value) in environment {
                 settings = settings.updating([Environment.Key(stringLiteral: key): value])
             }
@@ -36,6 +38,7 @@ enum Tool {
                 succeeded: result.terminationStatus.isSuccess, output: result.standardOutput,
                 error: result.standardError)
         } catch {
+            if Task.isCancelled { throw .cancelled }
             throw .infrastructure("\(name) does not run (Debian: apt-get install \(package)): \(error)")
         }
     }
