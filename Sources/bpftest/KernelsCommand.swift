@@ -11,8 +11,8 @@ struct KernelsCommand: AsyncParsableCommand {
 
     /// Progress goes to stderr; stdout has the command's answer.
     static func store() -> KernelStore {
-        KernelStore(folders: Folders(environment: ProcessInfo.processInfo.environment)) { line in
-            FileHandle.standardError.write(Data("bpftest: \(line)\n".utf8))
+        KernelStore(folders: Folders(environment: ProcessInfo.processInfo.environment)) {
+            Terminal.log("bpftest: \($0)")
         }
     }
 
@@ -21,12 +21,7 @@ struct KernelsCommand: AsyncParsableCommand {
         do throws(HarnessError) {
             try await body()
         } catch {
-            FileHandle.standardError.write(Data("bpftest: \(error)\n".utf8))
-            switch error {
-            case .usage: throw ExitCode(2)
-            case .infrastructure: throw ExitCode(3)
-            case .cancelled: throw ExitCode(130)
-            }
+            throw ExitCode(Terminal.report(error))
         }
     }
 }

@@ -132,7 +132,8 @@ struct RunCommand: AsyncParsableCommand {
         let qemu = try Self.qemu(environment)
         var kernels: [PreparedKernel] = []
         for spec in kernel {
-            let build = try await KernelStore(folders: folders).resolve(spec, modules: modules.map { FilePath($0) })
+            let store = KernelStore(folders: folders) { Terminal.log("bpftest: \($0)") }
+            let build = try await store.resolve(spec, modules: modules.map { FilePath($0) })
             if let config = build.config {
                 let missing = config.missing()
                 guard missing.isEmpty else {
