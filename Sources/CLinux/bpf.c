@@ -4,6 +4,7 @@
 
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -36,6 +37,11 @@ int clinux_drop_capability(int capability)
 	data[capability / 32].effective &= ~(1u << capability % 32);
 	data[capability / 32].permitted &= ~(1u << capability % 32);
 	return (int)syscall(SYS_capset, &header, data);
+}
+
+const void *clinux_find(const void *memory, size_t length, const void *wanted, size_t wanted_length)
+{
+	return memmem(memory, length, wanted, wanted_length);
 }
 
 static char messages[16384];

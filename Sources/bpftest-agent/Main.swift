@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import AgentKit
+internal import KfuncSuites
 internal import MprogSuites
 
 /// The built-in suites.
 @main
 struct Main {
     static func main() {
-        AgentMain.run([tcxSuite])
+        AgentMain.run([tcxSuite, taskSuite, fileSuite])
     }
 }

@@ -16,6 +16,13 @@ public final class Worker {
             // An error of poll is a reason to stop as well.
             return (try? poller.wait(.zero)) ?? true
         }
+
+        /// Waits until it is set.
+        public func wait() throws(Errno) {
+            var poller = Poller()
+            poller.add(descriptor.raw, .read)
+            while try !poller.wait(nil) {}
+        }
     }
 
     private let pid: Int32

@@ -18,7 +18,7 @@ public import SystemPackage
     private var loaded = false
     public let path: String
 
-    private var object: OpaquePointer { unsafe owner.object }
+    var object: OpaquePointer { unsafe owner.object }
 
     /// Loads an object.
     ///
@@ -131,7 +131,7 @@ public import SystemPackage
         return unsafe AttachedProgram(link)
     }
 
-    private func missing(_ what: String) -> LoadError {
+    func missing(_ what: String) -> LoadError {
         LoadError(path: path, step: "find \(what) in", errno: .noSuchFileOrDirectory, log: "", messages: "")
     }
 }

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <linux/capability.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/xattr.h>
 
 // -1 and errno on error; a descriptor or 0 otherwise.
 int clinux_bpf(int command, void *attr, unsigned size);
@@ -13,6 +15,8 @@ int clinux_unshare(int flags);
 int clinux_setns(int fd, int type);
 // Takes a capability out of the effective and permitted sets of the calling thread.
 int clinux_drop_capability(int capability);
+// memmem(3), which glibc declares for _GNU_SOURCE alone.
+const void *clinux_find(const void *memory, size_t length, const void *wanted, size_t wanted_length);
 
 // Messages of libbpf, the last 16 KiB of them: a printf-like callback cannot be written in Swift.
 #include <stdarg.h>

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import LinuxIO
+public import SystemPackage
+
+/// What the verifier must say of a program that it must refuse: an errno, and a message in the words of each version.
+public struct Rejection: Sendable {
+    /// Words that hold from a release on, until those of a later one.
+    public struct Wording: Sendable {
+        let since: KernelRelease
+        let errno: Errno
+        let fragment: String
+    }
+
+    private let wordings: [Wording]
+
+    /// - Parameter fragment: a part of the verifier's log, in the oldest kernel that the case runs on.
+    public init(_ errno: Errno, _ fragment: String, from release: KernelRelease = KernelRelease(6, 12)) {
+        wordings = [Wording(since: release, errno: errno, fragment: fragment)]
+    }
+
+    private init(_ wordings: [Wording]) {
+        self.wordings = wordings
+    }
+
+    /// The words changed at the latest in the given release.
+    public func then(_ release: KernelRelease, _ errno: Errno, _ fragment: String) -> Rejection {
+        Rejection(wordings + [Wording(since: release, errno: errno, fragment: fragment)])
+    }
+
+    /// What is right on a kernel. Between two releases whose sources were read, which of them the kernel is like is
+    /// not known: the words of both are.
+    func allowed(on release: KernelRelease) -> [Wording] {
+        guard let index = wordings.lastIndex(where: { $0.since <= release }) else { return wordings.prefix(1).map { $0 } }
+        if wordings[index].since < release, index + 1 < wordings.count { return Array(wordings[index...(index + 1)]) }
+        return [wordings[index]]
+    }
+}
+
+extension Test {
+    /// States that the verifier refuses a program, with the right errno and for the right reason.
+    ///
+    /// - Parameters:
+    ///   - object: relative to `BPFObject.directory`.
+    ///   - program: the only one that is loaded.
+    public func expect(
+        _ object: String, program: String, refused rejection: Rejection, file: String = #fileID, line: Int = #line
+    ) {
+        let allowed = rejection.allowed(on: .running)
+        let expected = allowed.map { "\($0.errno.name) (\($0.errno.rawValue)): \($0.fragment)" }.joined(separator: " or ")
+        do {
+            _ = try BPFObject(object, programs: [program])
+            fail("\(program) is refused", expected: expected, observed: "it was loaded", file: file, line: line)
+        } catch {
+            // Without a log it did not come to the verifier: whatever the errno, nothing was judged.
+            if !error.log.isEmpty, allowed.contains(where: { $0.errno == error.errno && error.log.contains($0.fragment) }) {
+                return
+            }
+            let lines = error.log.split(separator: "\n").suffix(12)
+            // The last lines are statistics, the one before says why.
+            let reason = lines.last { !$0.hasPrefix("processed ") && !$0.hasPrefix("verification time") }
+            note("verifier_log", lines.joined(separator: "\n"))
+            if error.log.isEmpty { note("libbpf", String(error.messages.suffix(2000))) }
+            fail(
+                "\(program) is refused with this errno and message", expected: expected,
+                observed: "\(error.errno.name) (\(error.errno.rawValue)): \(reason ?? "no verifier log, \(error.step)")",
+                errno: error.errno, file: file, line: line)
+        }
+    }
+}

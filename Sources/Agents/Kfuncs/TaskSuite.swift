@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+public import AgentKit
+internal import Glibc
+internal import LinuxIO
+internal import SystemPackage
+
+/// Features that the suites here are about.
+enum Features {
+    static let taskAcquire = Feature.kfunc("bpf_task_acquire", since: "6.2")
+    static let taskFromPID = Feature.kfunc("bpf_task_from_pid", since: "6.2")
+    static let iterNum = Feature.kfunc("bpf_iter_num_new", since: "6.4")
+    static let exeFile = Feature.kfunc("bpf_get_task_exe_file", since: "6.12", config: ["CONFIG_BPF_LSM"])
+    static let pathDPath = Feature.kfunc("bpf_path_d_path", since: "6.12", config: ["CONFIG_BPF_LSM"])
+    static let fileXattr = Feature.kfunc("bpf_get_file_xattr", since: "6.8", config: ["CONFIG_BPF_LSM"])
+}
+
+private let object = "kfuncs/task.bpf.o"
+private let refusing = "kfuncs/task_fail.bpf.o"
+private let needs = [Features.taskAcquire, Features.taskFromPID]
+
+/// K-040 to K-059 and the K-099 to K-119 that tasks show, of docs/semantics/kfuncs.md.
+public let taskSuite = Suite("kfuncs.task", "kfuncs that acquire and release tasks, and what the verifier enforces") {
+    Case("K-040", "a new task is acquired and released in tp_btf/task_newtask", since: "6.12", needs: needs) { test in
+        let object = try BPFObject(object, programs: ["newtask"])
+        try object.set("pid_wanted", to: getpid())
+        let attached = try object.attach("newtask")
+        try withExtendedLifetime(attached) {
+            let child = try Worker { _ in "" }
+            _ = try child.finish()
+        }
+        test.expect(try object.value(of: "runs", as: Int32.self), equals: 1, "runs of the program for one fork")
+        test.expect(try object.value(of: "found", as: Int32.self), equals: 1, "tasks acquired")
+    }
+    for (section, program) in [
+        ("syscall", "in_syscall"), ("tracepoint", "in_tracepoint"), ("perf_event", "in_perf_event"),
+    ] {
+        Case(
+            "K-052.\(section)", "\(section) programs may acquire a task", spec: ["K-052"], since: "6.12", needs: needs
+        ) { test in
+            let object = try BPFObject(object, programs: [program])
+            if program == "in_syscall" {
+                test.expect(try object.run(program).get(), equals: 1, "1 for acquired")
+            }
+        }
+    }
+    Case("K-053", "bpf_task_from_pid finds the caller's own task", since: "6.12", needs: needs) { test in
+        let object = try BPFObject(object, programs: ["from_pid"])
+        try object.set("pid_wanted", to: getpid())
+        test.expect(try object.run("from_pid").get(), equals: 1, "1 for found")
+        test.expect(try object.value(of: "found_pid"), equals: getpid(), "pid of the task found")
+        test.expect(try object.value(of: "found_tgid"), equals: getpid(), "tgid of the task found")
+    }
+    Case("K-054", "bpf_task_from_pid finds nothing for -1, 0 and a number too high", since: "6.12", needs: needs) {
+        test in
+        let object = try BPFObject(object, programs: ["from_pid"])
+        for pid in [-1, 0, Int32.max] {
+            try object.set("pid_wanted", to: pid)
+            test.expect(try object.run("from_pid").get(), equals: 0, "0 for pid \(pid): NULL")
+        }
+        try object.set("pid_wanted", to: Int32(1))
+        test.expect(try object.run("from_pid").get(), equals: 1, "1 for pid 1: the program can find a task")
+    }
+    Case("K-055", "bpf_task_from_pid counts in the initial pid namespace", since: "6.12", needs: needs) { test in
+        let object = try BPFObject(object, programs: ["from_pid"])
+        try object.set("pid_wanted", to: Int32(1))
+        try test.require(success: Namespaces.unshare(.process), "a pid namespace is made for the children")
+        let worker = try Worker { _ in
+            let answer = try object.run("from_pid").get()
+            return "\(getpid()) \(answer)"
+        }
+        test.expect(try worker.finish(), equals: "1 1", "the caller's own pid in its namespace; 1 for found")
+        test.expect(
+            try object.value(of: "found_pid"), equals: Int32(1), "the task's pid in the initial namespace: not the caller")
+    }
+    Case(
+        "K-059", "100000 acquires and releases leave the reference count as it was", since: "6.12",
+        needs: needs + [Features.iterNum]
+    ) { test in
+        let object = try BPFObject(
+            object, programs: ["count_users", "churn", "keep_current", "drop_kept"])
+        let users = {
+            test.expect(try object.run("count_users").get(), equals: 1, "the count is read")
+            return try object.value(of: "users", as: Int32.self)
+        }
+        let before = try users()
+        try test.require(before > 0, "a running task has users")
+        try object.set("repeat", to: Int32(100_000))
+        test.expect(try object.run("churn").get(), equals: 1, "the loop runs")
+        test.expect(try object.value(of: "runs"), equals: Int32(100_000), "pairs of acquire and release")
+        test.expect(try users(), equals: before, "rcu_users after the loop")
+        // That the count shows a reference at all: one is kept in a map, then given back.
+        test.expect(try object.run("keep_current").get(), equals: 1, "a reference goes into a map")
+        test.expect(try users(), equals: before + 1, "rcu_users with one reference kept")
+        test.expect(try object.run("drop_kept").get(), equals: 1, "the reference is taken out and released")
+        test.expect(try users(), equals: before, "rcu_users at the end")
+    }
+    Case("K-114", "a task acquired in a subprogram is released by its caller", since: "6.12", needs: needs) { _ in
+        _ = try BPFObject(object, programs: ["release_in_caller"])
+    }
+    Case("K-119", "a weak kfunc that no kernel has is a branch not taken", since: "6.12", needs: needs) { test in
+        let object = try BPFObject(object, programs: ["weak_absent"])
+        test.expect(try object.run("weak_absent").get(), equals: 1, "1: the function is not there")
+    }
+    refusedTaskPrograms.map { $0.asCase(refusing, needs: needs) }
+    Case("K-051", "raw tracepoint programs: no tasks in 6.12, from 7.2 on they are let in", since: "6.12", needs: needs) {
+        test in
+        let program = "acquire_in_raw_tp"
+        let release = KernelRelease.running
+        if release >= .v7_2 {
+            _ = try BPFObject(refusing, programs: [program])
+        } else if release <= KernelRelease(6, 12) {
+            test.expect(refusing, program: program, refused: .notAllowed("bpf_task_acquire"))
+        } else {
+            throw test.skip("which of 6.13 to 7.1 let raw tracepoints in is not known")
+        }
+    }
+    Case("K-100", "RCU sections: not nested in 6.12, counted from 7.2 on", since: "6.12", needs: needs) { test in
+        let program = "rcu_lock_twice"
+        let release = KernelRelease.running
+        if release >= .v7_2 {
+            _ = try BPFObject(refusing, programs: [program])
+        } else if release <= KernelRelease(6, 12) {
+            test.expect(refusing, program: program, refused: Rejection(.EINVAL, "nested rcu read lock"))
+        } else {
+            throw test.skip("which of 6.13 to 7.1 began to count is not known")
+        }
+    }
+    Case("K-109", "a program that is not under the GPL calls no kernel function", since: "6.12", needs: needs) { test in
+        test.expect(
+            "kfuncs/license_fail.bpf.o", program: "not_gpl",
+            refused: Rejection(.EINVAL, "cannot call kernel function from non-GPL compatible program"))
+    }
+}

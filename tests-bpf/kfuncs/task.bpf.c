@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Task kfuncs in programs that the verifier must accept; what they saw is left in globals. */
+#include "kfuncs.h"
+
+/* In. */
+int pid_wanted = 0;
+int repeat = 0;
+
+/* Out. */
+int runs = 0;
+int found = 0;
+int found_pid = 0;
+int found_tgid = 0;
+int users = 0;
+
+static __always_inline int acquire_and_release(struct task_struct *task)
+{
+	struct task_struct *acquired = bpf_task_acquire(task);
+
+	if (!acquired)
+		return 0;
+	bpf_task_release(acquired);
+	return 1;
+}
+
+SEC("tp_btf/task_newtask")
+int BPF_PROG(newtask, struct task_struct *task, __u64 clone_flags)
+{
+	if ((bpf_get_current_pid_tgid() >> 32) != pid_wanted)
+		return 0;
+	found += acquire_and_release(task);
+	__sync_fetch_and_add(&runs, 1);
+	return 0;
+}
+
+SEC("syscall")
+int in_syscall(void *context)
+{
+	return acquire_and_release(bpf_get_current_task_btf());
+}
+
+SEC("tracepoint/sched/sched_switch")
+int in_tracepoint(void *context)
+{
+	acquire_and_release(bpf_get_current_task_btf());
+	return 0;
+}
+
+SEC("perf_event")
+int in_perf_event(void *context)
+{
+	acquire_and_release(bpf_get_current_task_btf());
+	return 0;
+}
+
+SEC("syscall")
+int from_pid(void *context)
+{
+	struct task_struct *task = bpf_task_from_pid(pid_wanted);
+
+	found = task != 0;
+	if (!task)
+		return 0;
+	found_pid = task->pid;
+	found_tgid = task->tgid;
+	bpf_task_release(task);
+	return 1;
+}
+
+/* Reads the reference count that bpf_task_acquire raises. */
+SEC("syscall")
+int count_users(void *context)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	users = task->rcu_users.refs.counter;
+	return 1;
+}
+
+SEC("syscall")
+int churn(void *context)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct bpf_iter_num it;
+
+	bpf_iter_num_new(&it, 0, repeat);
+	while (bpf_iter_num_next(&it))
+		runs += acquire_and_release(task);
+	bpf_iter_num_destroy(&it);
+	return 1;
+}
+
+struct kept {
+	struct task_struct __kptr_referenced *task;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, int);
+	__type(value, struct kept);
+} keep SEC(".maps");
+
+/* Leaves one reference behind, in a map. */
+SEC("syscall")
+int keep_current(void *context)
+{
+	struct task_struct *task, *old;
+	int key = 0;
+	struct kept *slot = bpf_map_lookup_elem(&keep, &key);
+
+	if (!slot)
+		return 0;
+	task = bpf_task_acquire(bpf_get_current_task_btf());
+	if (!task)
+		return 0;
+	old = bpf_kptr_xchg(&slot->task, task);
+	if (old)
+		bpf_task_release(old);
+	return 1;
+}
+
+/* Takes it out again. */
+SEC("syscall")
+int drop_kept(void *context)
+{
+	struct task_struct *old;
+	int key = 0;
+	struct kept *slot = bpf_map_lookup_elem(&keep, &key);
+
+	if (!slot)
+		return 0;
+	old = bpf_kptr_xchg(&slot->task, 0);
+	if (!old)
+		return 0;
+	bpf_task_release(old);
+	return 1;
+}
+
+static __noinline struct task_struct *acquire_in_subprogram(void)
+{
+	return bpf_task_from_pid(1);
+}
+
+SEC("tc")
+int release_in_caller(struct __sk_buff *skb)
+{
+	struct task_struct *task = acquire_in_subprogram();
+
+	if (task)
+		bpf_task_release(task);
+	return 0;
+}
+
+int bpf_kfunc_that_no_kernel_has(void) __ksym_weak;
+
+SEC("syscall")
+int weak_absent(void *context)
+{
+	if (bpf_kfunc_that_no_kernel_has) {
+		found = bpf_kfunc_that_no_kernel_has();
+		return 2;
+	}
+	return 1;
+}
+
+char _license[] SEC("license") = "GPL";
