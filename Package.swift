@@ -53,6 +53,7 @@ let package = Package(
         .executableTarget(
             name: "bpftest-agent", dependencies: ["AgentKit", "MprogSuites", "KfuncSuites"], swiftSettings: guestSwift,
             linkerSettings: guestLinker),
+        .executableTarget(name: "bpftest-faults", swiftSettings: guestSwift, linkerSettings: guestLinker),
 
         // The host's side.
         .target(

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import LinuxIO
+internal import SystemPackage
 internal import TAP
 internal import VMRunner
 
@@ -131,7 +132,7 @@ final class KernelRun {
                 waiting.removeAll { $0 == finding.id }
                 let id = CaseID(suite: selection.suite.suite, id: finding.id)
                 var diagnostics = finding.diagnostics
-                if finding.outcome.isFailure { diagnostics["run_alone"] = alone(id) }
+                if finding.outcome.isFailure { diagnostics["run_alone"] = alone(id, selection.agent) }
                 let result = CaseResult(
                     kernel: name, name: id, title: titles[finding.id] ?? "", outcome: finding.outcome,
                     diagnostics: diagnostics, duration: finding.duration)
@@ -167,8 +168,9 @@ final class KernelRun {
     }
 
     /// The command that runs a case alone.
-    private func alone(_ id: CaseID) -> String {
-        "bpftest run -k \(shellQuoted(kernel.build.origin)) \(id)"
+    private func alone(_ id: CaseID, _ agent: Agent) -> String {
+        let foreign = agent.isBuiltIn ? "" : " --agent \(shellQuoted(agent.file.string))"
+        return "bpftest run -k \(shellQuoted(kernel.build.origin))\(foreign) \(id)"
     }
 
     /// Leaves the machine as it is, for a person to look at, until interrupted.

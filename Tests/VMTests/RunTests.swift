@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import LinuxIO
+import Testing
+
+extension MachineTests {
+    /// The main job on Debian's kernels.
+    @Suite(.serialized)
+    struct Runs {
+        @Test func allBuiltInSuitesPassOn612() throws {
+            let command = try Command()
+            let json = command.folder + "/results.json"
+            #expect(try command.run(["run", "-k", "6.12", "--json", json]) == .exited(0), "\(command.stdout.suffix(4000))")
+            #expect(command.stdout.hasPrefix("TAP version 14\n1..1\n"))
+            #expect(!command.stdout.contains("not ok"))
+            #expect(!command.stdout.contains("# SKIP"), "6.12 has everything that the built-in suites need")
+            let text = try String(contentsOfFile: json, encoding: .utf8)
+            let lines = text.split(separator: "\n")
+            #expect(lines.first?.contains("\"run_started\"") == true)
+            #expect(lines.last?.contains("\"run_finished\"") == true)
+            for line in lines {
+                #expect(throws: Never.self) { try JSONSerialization.jsonObject(with: Data(line.utf8)) }
+            }
+            try FileManager.default.removeItem(atPath: json)
+            try command.expectNothingLeft()
+        }
+
+        /// 5.10 and 6.1 have no tcx: skips with the kernel's own answer, in one subtest for each kernel.
+        @Test func olderKernelsSkipWithEvidence() throws {
+            let command = try Command()
+            let end = try command.run(["run", "-k", "5.10", "-k", "6.1", "-k", "6.12", "mprog.tcx/M-002.ingress"])
+            #expect(end == .exited(0), "\(command.stderr)")
+            let lines = command.stdout.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
+            let skip = "# SKIP tcx is absent and not due before 6.6: BPF_PROG_QUERY of BPF_TCX_INGRESS on lo: EINVAL (22)"
+            #expect(lines.filter { $0.hasSuffix(skip) }.count == 2)
+            #expect(lines.contains("ok 1 - M-002.ingress ingress: attach without flags starts the list"))
+            #expect(lines.last == "# 1 passed, 0 failed, 2 skipped")
+            try command.expectNothingLeft()
+        }
+
+        @Test func everythingSkippedIsExit4() throws {
+            let command = try Command()
+            #expect(try command.run(["run", "-k", "6.1", "mprog.tcx/M-002.ingress"]) == .exited(4), "\(command.stderr)")
+            try command.expectNothingLeft()
+        }
+
+        @Test func nothingMatchedIsExit2() throws {
+            let command = try Command()
+            #expect(try command.run(["run", "-k", "6.12", "no.such.suite"]) == .exited(2))
+            #expect(command.stderr.contains("there is no suite or case no.such.suite; suites: mprog.tcx"), "\(command.stderr)")
+            let other = try Command()
+            #expect(try other.run(["run", "-k", "6.12", "-t", "zzz*"]) == .exited(2))
+            #expect(other.stderr.contains("no case matches zzz*"))
+            let third = try Command()
+            #expect(try third.run(["run", "--frobnicate"]) == .exited(2))
+        }
+
+        @Test func ktapIsAnotherFormOfTheSame() throws {
+            let command = try Command()
+            let end = try command.run(["run", "-k", "6.12", "--format", "ktap", "mprog.tcx/M-001.ingress"])
+            #expect(end == .exited(0), "\(command.stderr)")
+            #expect(command.stdout.hasPrefix("KTAP version 1\n1..1\n"))
+            #expect(command.stdout.contains("\n    ok 1 M-001.ingress "), "\(command.stdout)")
+        }
+
+        @Test func aSecondProcessorChangesNothing() throws {
+            let command = try Command()
+            let end = try command.run(["run", "-k", "6.12", "--cpus", "2", "mprog.tcx/M-068.ingress", "mprog.tcx/M-068.egress"])
+            #expect(end == .exited(0), "\(command.stdout)")
+            try command.expectNothingLeft()
+        }
+    }
+}
