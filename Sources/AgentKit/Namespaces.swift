@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import CLinux
 internal import Glibc
-public import SystemPackage
 internal import LinuxIO
+public import SystemPackage
 
 /// Namespaces of the calling process.
 public enum Namespaces {

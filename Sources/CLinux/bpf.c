@@ -2,10 +2,14 @@
 #define _GNU_SOURCE
 #include "include/clinux_bpf.h"
 
+#include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 int clinux_bpf(int command, void *attr, unsigned size)
@@ -16,6 +20,28 @@ int clinux_bpf(int command, void *attr, unsigned size)
 pid_t clinux_fork(void)
 {
 	return fork();
+}
+
+int clinux_adopt_orphans(void)
+{
+	return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+int clinux_end_group(pid_t leader, int *status)
+{
+	siginfo_t info;
+
+	while (waitid(P_PID, (id_t)leader, &info, WEXITED | WNOWAIT) < 0)
+		if (errno != EINTR)
+			return -1;
+	// The leader is not reaped yet: its number, which is the group's, cannot have been given to others.
+	kill(-leader, SIGKILL);
+	while (waitpid(leader, status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	while (waitpid(-leader, NULL, 0) > 0 || errno == EINTR)
+		;
+	return 0;
 }
 
 int clinux_unshare(int flags)

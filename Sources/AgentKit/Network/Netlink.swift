@@ -90,7 +90,9 @@ public enum Netlink {
         }
 
         mutating func word32(_ value: UInt32) {
-            for shift in stride(from: UInt32(0), to: 32, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
+            for shift in stride(from: UInt32(0), to: 32, by: 8) {
+                bytes.append(UInt8(truncatingIfNeeded: value >> shift))
+            }
         }
 
         mutating func raw(_ more: [UInt8]) { bytes += more }

@@ -30,7 +30,9 @@ public struct Rejection: Sendable {
     /// What is right on a kernel. Between two releases whose sources were read, which of them the kernel is like is
     /// not known: the words of both are.
     func allowed(on release: KernelRelease) -> [Wording] {
-        guard let index = wordings.lastIndex(where: { $0.since <= release }) else { return wordings.prefix(1).map { $0 } }
+        guard let index = wordings.lastIndex(where: { $0.since <= release }) else {
+            return wordings.prefix(1).map { $0 }
+        }
         if wordings[index].since < release, index + 1 < wordings.count { return Array(wordings[index...(index + 1)]) }
         return [wordings[index]]
     }
@@ -46,13 +48,16 @@ extension Test {
         _ object: String, program: String, refused rejection: Rejection, file: String = #fileID, line: Int = #line
     ) {
         let allowed = rejection.allowed(on: .running)
-        let expected = allowed.map { "\($0.errno.name) (\($0.errno.rawValue)): \($0.fragment)" }.joined(separator: " or ")
+        let expected = allowed.map { "\($0.errno.name) (\($0.errno.rawValue)): \($0.fragment)" }.joined(
+            separator: " or ")
         do {
             _ = try BPFObject(object, programs: [program])
             fail("\(program) is refused", expected: expected, observed: "it was loaded", file: file, line: line)
         } catch {
             // Without a log it did not come to the verifier: whatever the errno, nothing was judged.
-            if !error.log.isEmpty, allowed.contains(where: { $0.errno == error.errno && error.log.contains($0.fragment) }) {
+            if !error.log.isEmpty,
+                allowed.contains(where: { $0.errno == error.errno && error.log.contains($0.fragment) })
+            {
                 return
             }
             let lines = error.log.split(separator: "\n").suffix(12)
@@ -62,7 +67,8 @@ extension Test {
             if error.log.isEmpty { note("libbpf", String(error.messages.suffix(2000))) }
             fail(
                 "\(program) is refused with this errno and message", expected: expected,
-                observed: "\(error.errno.name) (\(error.errno.rawValue)): \(reason ?? "no verifier log, \(error.step)")",
+                observed:
+                    "\(error.errno.name) (\(error.errno.rawValue)): \(reason ?? "no verifier log, \(error.step)")",
                 errno: error.errno, file: file, line: line)
         }
     }

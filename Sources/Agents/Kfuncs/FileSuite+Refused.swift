@@ -30,7 +30,8 @@ let refusedFilePrograms: [Refused] = [
             "kernel function bpf_put_file args#0 expected pointer to STRUCT file but R1 has a pointer to STRUCT task_struct"
         ).then(
             .v7_2, .EINVAL,
-            "kernel function bpf_put_file R1 expected pointer to STRUCT file but R1 has a pointer to STRUCT task_struct")),
+            "kernel function bpf_put_file R1 expected pointer to STRUCT file but R1 has a pointer to STRUCT task_struct"
+        )),
     Refused("K-017", "bpf_path_d_path is not for fentry programs", "d_path_in_fentry", .notAllowed("bpf_path_d_path")),
     Refused(
         "K-018.syscall", "bpf_get_task_exe_file is not for syscall programs", "get_in_syscall",

@@ -5,7 +5,7 @@ internal import LinuxIO
 internal import SystemPackage
 
 private let object = "kfuncs/file.bpf.o"
-private let needs = [Feature.bpfLSM, Features.exeFile, Features.pathDPath, Features.fileXattr]
+private let needs = [Features.exeFile, Features.pathDPath, Features.fileXattr, Feature.bpfLSM]
 
 /// K-001 to K-033 of docs/semantics/kfuncs.md.
 public let fileSuite = Suite(
@@ -29,7 +29,8 @@ public let fileSuite = Suite(
         test.expect(try opened.object.value(of: "runs", as: Int32.self), equals: 1, "runs for one fork")
         test.expect(try opened.object.value(of: "found", as: Int32.self), equals: 1, "exe files acquired")
     }
-    Case("K-019", "bpf_path_d_path writes the path and returns its length and one", since: "6.12", needs: needs) { test in
+    Case("K-019", "bpf_path_d_path writes the path and returns its length and one", since: "6.12", needs: needs) {
+        test in
         let opened = try FileOpening(test, "d_path")
         let name = try opened.scratchFile()
         try opened.open(name)

@@ -18,7 +18,8 @@ let refusedTaskPrograms: [Refused] = [
     Refused(
         "K-045", "an argument is not released: it was not acquired", "release_argument",
         .releaseOfUnreferenced("bpf_task_release")),
-    Refused("K-046", "the stack is not released", "release_stack", .releaseOfNoObject("task_struct", "bpf_task_release")),
+    Refused(
+        "K-046", "the stack is not released", "release_stack", .releaseOfNoObject("task_struct", "bpf_task_release")),
     Refused(
         "K-047", "a kptr read from a map is not released: the map owns it", "release_kptr",
         Rejection(.EINVAL, "R1 must be referenced or trusted")
@@ -26,18 +27,21 @@ let refusedTaskPrograms: [Refused] = [
     Refused("K-048", "what bpf_kptr_xchg takes out of a map must be released", "leak_exchanged", .leak),
     Refused("K-048.null", "what bpf_task_acquire returns may be NULL", "release_unchecked", .maybeNull),
     Refused(
-        "K-046.twice", "a task is released once", "release_twice", .releaseOfNoObject("task_struct", "bpf_task_release")),
+        "K-046.twice", "a task is released once", "release_twice", .releaseOfNoObject("task_struct", "bpf_task_release")
+    ),
     Refused(
         "K-049", "kretprobe programs acquire no task", "acquire_in_kretprobe", .notAllowed("bpf_task_acquire")),
     Refused("K-050", "a dying task is not acquired", "acquire_dying", needs: [.bpfLSM], .notRCU),
     Refused(
         "K-099", "no sleeping function inside an RCU section", "sleep_under_rcu", needs: [Features.copyString],
         Rejection(.EACCES, "is sleepable within rcu_read_lock region")),
-    Refused("K-101", "an RCU section ends before the program", "rcu_unlock_missing",
+    Refused(
+        "K-101", "an RCU section ends before the program", "rcu_unlock_missing",
         Rejection(.EINVAL, "bpf_rcu_read_unlock is missing").then(
             .v7_2, .EINVAL,
             "BPF_EXIT instruction in main prog cannot be used inside bpf_rcu_read_lock-ed region")),
-    Refused("K-102", "no RCU section ends that was not begun", "rcu_lock_missing",
+    Refused(
+        "K-102", "no RCU section ends that was not begun", "rcu_lock_missing",
         Rejection(.EINVAL, "unmatched rcu read unlock")),
     Refused("K-103", "a kptr is no RCU pointer outside an RCU section", "acquire_kptr_outside_rcu", .notRCU),
     Refused(

@@ -70,7 +70,8 @@ public let taskSuite = Suite("kfuncs.task", "kfuncs that acquire and release tas
         }
         test.expect(try worker.finish(), equals: "1 1", "the caller's own pid in its namespace; 1 for found")
         test.expect(
-            try object.value(of: "found_pid"), equals: Int32(1), "the task's pid in the initial namespace: not the caller")
+            try object.value(of: "found_pid"), equals: Int32(1),
+            "the task's pid in the initial namespace: not the caller")
     }
     Case(
         "K-059", "100000 acquires and releases leave the reference count as it was", since: "6.12",
@@ -102,7 +103,8 @@ public let taskSuite = Suite("kfuncs.task", "kfuncs that acquire and release tas
         test.expect(try object.run("weak_absent").get(), equals: 1, "1: the function is not there")
     }
     refusedTaskPrograms.map { $0.asCase(refusing, needs: needs) }
-    Case("K-051", "raw tracepoint programs: no tasks in 6.12, from 7.2 on they are let in", since: "6.12", needs: needs) {
+    Case("K-051", "raw tracepoint programs: no tasks in 6.12, from 7.2 on they are let in", since: "6.12", needs: needs)
+    {
         test in
         let program = "acquire_in_raw_tp"
         let release = KernelRelease.running

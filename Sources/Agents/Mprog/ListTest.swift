@@ -118,11 +118,11 @@ final class ListTest {
 
     // MARK: Looking
 
-    func contents() throws -> MprogTarget.Contents {
+    func contents(file: String = #fileID, line: Int = #line) throws -> MprogTarget.Contents {
         switch target.query() {
         case .success(let contents): return contents
         case .failure(let errno):
-            test.expect(errno, nil, "the list can be queried")
+            test.expect(errno, nil, "the list can be queried", file: file, line: line)
             throw errno
         }
     }
@@ -130,26 +130,32 @@ final class ListTest {
     /// States what the list holds, by query and by a packet that passes it.
     ///
     /// - Parameter revision: nil where the case says nothing of it.
-    func expect(list expected: [Slot], revision: UInt64? = nil) throws {
-        let contents = try contents()
-        test.expect(Int(contents.count), equals: expected.count, "count of the list")
-        test.expect(text(contents), equals: text(expected), "order of the list, by query")
+    func expect(
+        list expected: [Slot], revision: UInt64? = nil, file: String = #fileID, line: Int = #line
+    ) throws {
+        let contents = try contents(file: file, line: line)
+        test.expect(Int(contents.count), equals: expected.count, "count of the list", file: file, line: line)
+        test.expect(text(contents), equals: text(expected), "order of the list, by query", file: file, line: line)
         for (index, slot) in expected.enumerated() where index < contents.links.count {
             var id: UInt32 = 0
             if case .l(let number) = slot, let link = links[number] { id = try BPFInfo.linkID(link.raw).get() }
-            test.expect(contents.links[index], equals: id, "link id in slot \(index)")
+            test.expect(contents.links[index], equals: id, "link id in slot \(index)", file: file, line: line)
         }
-        if let revision { test.expect(contents.revision, equals: revision, "revision") }
-        try expect(ran: expected.map(\.number))
+        if let revision {
+            test.expect(contents.revision, equals: revision, "revision", file: file, line: line)
+        }
+        try expect(ran: expected.map(\.number), file: file, line: line)
     }
 
     /// States which programs a packet runs, in order.
-    func expect(ran expected: [Int]) throws {
+    func expect(ran expected: [Int], file: String = #fileID, line: Int = #line) throws {
         programs.reset()
         let arrived = try loopback.get().exchange()
         let names = { (numbers: [Int]) in "[" + numbers.map { "P\($0)" }.joined(separator: ",") + "]" }
-        test.expect(names(programs.trace), equals: names(expected), "programs that ran on a packet, in order")
-        test.expect(arrived, "the packet arrives when every program returns TCX_NEXT")
+        test.expect(
+            names(programs.trace), equals: names(expected), "programs that ran on a packet, in order", file: file,
+            line: line)
+        test.expect(arrived, "the packet arrives when every program returns TCX_NEXT", file: file, line: line)
     }
 
     private func text(_ contents: MprogTarget.Contents) -> String {
@@ -165,9 +171,12 @@ final class ListTest {
     }
 
     /// States that a call was refused with one errno and changed nothing.
-    func expect(_ answer: Errno?, refused expected: Errno, _ call: String, leaving list: [Slot]) throws {
-        test.expect(answer, expected, call)
+    func expect(
+        _ answer: Errno?, refused expected: Errno, _ call: String, leaving list: [Slot], file: String = #fileID,
+        line: Int = #line
+    ) throws {
+        test.expect(answer, expected, call, file: file, line: line)
         let revision = list.isEmpty ? 1 : UInt64(list.count + 1)
-        try expect(list: list, revision: revision)
+        try expect(list: list, revision: revision, file: file, line: line)
     }
 }

@@ -60,7 +60,9 @@ internal import SystemPackage
 
     /// Forgets the trace and makes every program return TCX_NEXT.
     func reset() {
-        for index in 0..<(unsafe globals.count / 4) { unsafe globals.storeBytes(of: 0, toByteOffset: 4 * index, as: UInt32.self) }
+        for index in 0..<(unsafe globals.count / 4) {
+            unsafe globals.storeBytes(of: 0, toByteOffset: 4 * index, as: UInt32.self)
+        }
         for number in 0...Self.highest { setVerdict(-1, of: number) }
     }
 

@@ -41,21 +41,21 @@ struct Row: Sendable {
     /// - Parameter revision: one more than before where left out: `given.count` calls made it 1 + that.
     init(
         _ id: String, _ title: String, _ given: [Slot], leaves: [Slot], revision: UInt64? = nil,
-        _ call: @escaping @Sendable (ListTest) throws -> Errno?
+        file: String = #fileID, line: Int = #line, _ call: @escaping @Sendable (ListTest) throws -> Errno?
     ) {
         self.init(id, title, given) { list in
-            try list.test.require(success: try call(list), title)
-            try list.expect(list: leaves, revision: revision ?? UInt64(given.count + 2))
+            try list.test.require(success: try call(list), title, file: file, line: line)
+            try list.expect(list: leaves, revision: revision ?? UInt64(given.count + 2), file: file, line: line)
         }
     }
 
     /// One call that must be refused and change nothing.
     init(
-        _ id: String, _ title: String, _ given: [Slot], refused errno: Errno,
-        _ call: @escaping @Sendable (ListTest) throws -> Errno?
+        _ id: String, _ title: String, _ given: [Slot], refused errno: Errno, file: String = #fileID,
+        line: Int = #line, _ call: @escaping @Sendable (ListTest) throws -> Errno?
     ) {
         self.init(id, title, given) { list in
-            try list.expect(try call(list), refused: errno, title, leaving: given)
+            try list.expect(try call(list), refused: errno, title, leaving: given, file: file, line: line)
         }
     }
 }

@@ -35,7 +35,8 @@ extension TcxTables {
             let contents = try other.query().get()
             list.test.expect(contents.programs, equals: [list.programs.id(1)], "the other direction holds P1")
             list.test.expect(contents.revision, equals: 2, "revision of the other direction")
-            list.test.expect(try list.contents().programs, equals: [list.programs.id(1)], "this direction still holds P1")
+            list.test.expect(
+                try list.contents().programs, equals: [list.programs.id(1)], "this direction still holds P1")
             list.test.expect(try list.contents().revision, equals: 2, "revision of this direction")
             try list.expect(ran: [1, 1])
         },
@@ -78,7 +79,9 @@ extension TcxTables {
             try $0.attach(1, .before, .fd(1))
         },
         Row("M-024", "a program is in a list only once", [.p(1)]) { list in
-            for (call, flags) in [("attach again", AttachFlags()), ("BEFORE itself", .before), ("AFTER itself", .after)] {
+            for (call, flags) in [
+                ("attach again", AttachFlags()), ("BEFORE itself", .before), ("AFTER itself", .after),
+            ] {
                 try list.expect(
                     try list.attach(1, flags, flags.isEmpty ? .none : .fd(1)), refused: .EEXIST, call,
                     leaving: [.p(1)])

@@ -62,7 +62,7 @@ extension TcxTables {
                 try list.attach(2, .replace, replace: list.programs.someMap), refused: .EINVAL, "a map",
                 leaving: [.p(1)])
         },
-        Row("M-057", "REPLACE of descriptor 0, which is /dev/null here, is refused", [.p(1)], refused: .EINVAL) {
+        Row("M-057", "REPLACE of descriptor 0, which is no program, is refused", [.p(1)], refused: .EINVAL) {
             try $0.attach(2, .replace, replace: 0)
         },
         Row("M-058", "REPLACE of a program that a link holds is refused", [.l(1)], refused: .EBUSY) {
@@ -143,7 +143,8 @@ extension TcxTables {
             try list.test.require(try loopback.exchange(), "packet \(packets) arrives")
             let trace = list.programs.trace
             try list.test.require(
-                trace == [1, 2, 3] || trace == [1, 4, 3], "packet \(packets) ran P1, one of P2 and P4, P3; ran \(trace)")
+                trace == [1, 2, 3] || trace == [1, 4, 3], "packet \(packets) ran P1, one of P2 and P4, P3; ran \(trace)"
+            )
             seen.insert(trace)
             packets += 1
         }

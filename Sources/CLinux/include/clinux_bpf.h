@@ -11,6 +11,10 @@
 // -1 and errno on error; a descriptor or 0 otherwise.
 int clinux_bpf(int command, void *attr, unsigned size);
 pid_t clinux_fork(void);
+// PR_SET_CHILD_SUBREAPER: what descendants leave behind becomes a child of the caller.
+int clinux_adopt_orphans(void);
+// Waits for the leader of a process group, kills the rest of the group and waits for those that are the caller's.
+int clinux_end_group(pid_t leader, int *status);
 int clinux_unshare(int flags);
 int clinux_setns(int fd, int type);
 // Takes a capability out of the effective and permitted sets of the calling thread.
