@@ -74,7 +74,11 @@ $(GUEST)/objects/%.bpf.o: tests-bpf/%.bpf.c Makefile
 -include $(wildcard $(BUILD)/*.bpf.d)
 
 # Guest images hold them, so they are stripped: 7 MB instead of 11.
-guest-programs: $(GUEST_PROGRAMS)
+guest-programs: $(GUEST_PROGRAMS) $(GUEST)/images
+
+# The fragments for `bpftest kernels build`.
+$(GUEST)/images:
+	@ln -sfn ../../images $@
 
 $(GUEST)/bpftest-%: $(BIN)/bpftest-%
 	@mkdir -p $(@D)

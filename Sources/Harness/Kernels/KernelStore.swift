@@ -156,9 +156,44 @@ public struct KernelStore: Sendable {
         return result
     }
 
-    /// Removes a kernel from the cache.
-    public func remove(_ kernel: CachedKernel) async throws(HarnessError) {
-        try await locked { () async throws(HarnessError) in try Self.remove(kernel.folder) }
+    /// Removes kernels, or what can be made again without the network.
+    ///
+    /// - Parameters:
+    ///   - names: kernels by name or release; none: guest images, build folders, and of Debian's kernels of a series
+    ///     (6.12) all but the newest.
+    ///   - all: every kernel too.
+    /// - Returns: what was removed.
+    public func prune(names: [String], all: Bool) async throws(HarnessError) -> [String] {
+        try await locked { () async throws(HarnessError) in
+            let kernels = cachedKernels()
+            var doomed: [CachedKernel] = all ? kernels : []
+            for name in names {
+                let found = kernels.filter { $0.name == name || $0.release == name }
+                if found.isEmpty { throw .usage("there is no kernel \(name) in the cache" + listed(kernels)) }
+                doomed += found.filter { !doomed.contains($0) }
+            }
+            if names.isEmpty && !all {
+                var series: Set<String> = []
+                for kernel in kernels where kernel.source == .debian {
+                    let version = KernelVersion(kernel.version)
+                    let key = version.map { "\($0.major).\($0.minor) \($0.candidate != nil)" } ?? kernel.version
+                    if !series.insert(key).inserted { doomed.append(kernel) }
+                }
+            }
+            var removed: [String] = []
+            for kernel in doomed {
+                try Self.remove(kernel.folder)
+                removed.append(kernel.name ?? "\(kernel.release) (\(kernel.version))")
+            }
+            if names.isEmpty {
+                for folder in [folders.images, folders.cache.appending("build")]
+                where FileManager.default.fileExists(atPath: folder.string) {
+                    try Self.remove(folder)
+                    removed.append(folder.string)
+                }
+            }
+            return removed
+        }
     }
 
     static func remove(_ path: FilePath) throws(HarnessError) {
