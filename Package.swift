@@ -38,16 +38,19 @@ let package = Package(
         .target(name: "TAP", swiftSettings: strict),
 
         // The guest's side: no Foundation.
-        .systemLibrary(name: "CBpf", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev", "libelf-dev", "zlib1g-dev"])]),
+        .systemLibrary(
+            name: "CBpf", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev", "libelf-dev", "zlib1g-dev"])]),
         .target(name: "AgentKit", dependencies: ["TAP", "LinuxIO", "CLinux", "CBpf", system], swiftSettings: strict),
         .target(name: "CGuestInit"),
         .target(
             name: "GuestInit", dependencies: ["GuestProtocol", "LinuxIO", "CLinux", "CGuestInit", system],
             swiftSettings: strict),
         .target(
-            name: "MprogSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Mprog", swiftSettings: strict),
+            name: "MprogSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Mprog",
+            swiftSettings: strict),
         .target(
-            name: "KfuncSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Kfuncs", swiftSettings: strict),
+            name: "KfuncSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Kfuncs",
+            swiftSettings: strict),
         .executableTarget(
             name: "bpftest-init", dependencies: ["GuestInit"], swiftSettings: guestSwift, linkerSettings: guestLinker),
         .executableTarget(
@@ -81,7 +84,12 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "HarnessTests", dependencies: ["Harness", "VMRunner", "TAP", system], swiftSettings: strict),
-        .testTarget(name: "AgentKitTests", dependencies: ["AgentKit", "LinuxIO", system], swiftSettings: strict),
+        .executableTarget(
+            name: "agent-fixture", dependencies: ["AgentKit", "LinuxIO", system], path: "Tests/Support/AgentFixture",
+            swiftSettings: strict),
+        .testTarget(
+            name: "AgentKitTests", dependencies: ["AgentKit", "TAP", "LinuxIO", "agent-fixture", system],
+            swiftSettings: strict),
         .testTarget(
             name: "VMTests", dependencies: ["Harness", "VMRunner", "TAP", "LinuxIO", system], swiftSettings: strict),
     ],

@@ -25,7 +25,8 @@ public final class Worker {
         }
     }
 
-    private let pid: Int32
+    /// The process id, of a process that may have ended.
+    public let pid: Int32
     private let answer: FileHandle
     private let stop: FileHandle
     private var ended = false
