@@ -31,6 +31,8 @@ public struct MachineSettings: Sendable, Equatable {
     public var commandLine: String {
         var words = ["console=ttyS0", "panic=-1", "oops=panic"]
         words.append(contentsOf: verboseConsole ? ["ignore_loglevel", "earlyprintk=ttyS0"] : ["loglevel=5"])
+        // Agents announce their cases on the console: more than ten lines in five seconds.
+        words.append("printk.devkmsg=on")
         // A BPF attach waits for an RCU grace period: expedited ones keep a case in milliseconds.
         words.append("rcupdate.rcu_expedited=1")
         if let securityModules { words.append("lsm=\(securityModules)") }

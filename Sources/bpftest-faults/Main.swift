@@ -57,6 +57,7 @@ struct Main {
         if fault.name != "no-plan" || !cases.contains("bad") { say("KTAP version 1\n1..\(cases.count)\n") }
         for (index, name) in cases.enumerated() {
             say("# bpftest: case \(name)\n")
+            put("/dev/kmsg", "<4>bpftest: case \(arguments[2])/\(name)\n")
             if name == "bad" { fault.act() } else { say("ok \(index + 1) \(name) does nothing\n") }
         }
     }

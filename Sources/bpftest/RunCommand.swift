@@ -141,7 +141,7 @@ struct RunCommand: AsyncParsableCommand {
                 }
             }
             let image = try await GuestImage.prepare(build, initFile: guestFiles.initProgram, folders: folders)
-            kernels.append(PreparedKernel(build: build, image: image))
+            kernels.append(PreparedKernel(build: build, image: image, spec: spec))
         }
         let runner = Runner(
             qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: cancellation)

@@ -28,7 +28,7 @@ extension MachineTests {
             case "directory":
                 try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
                 message = "bzImage"
-            default: message = "no such file"
+            default: message = "is neither a file"
             }
             #expect(try command.run(["run", "-k", path, "mprog.tcx/M-001.ingress"]) == .exited(2))
             #expect(command.stderr.contains(message), "\(command.stderr)")

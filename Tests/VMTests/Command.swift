@@ -12,8 +12,8 @@ final class Command {
     let folder: String
     private let mark = "bpftest.test=\(UUID().uuidString)"
     private var pid: Int32 = 0
-    private var output: OwnedFD?
-    private var errors: OwnedFD?
+    private var output: Shared?
+    private var errors: Shared?
     private(set) var stdout = ""
     private(set) var stderr = ""
     private var end: ProcessEnd?
@@ -63,8 +63,8 @@ final class Command {
             0: nothing.raw, 1: standardOutput == nil ? theirOutput.raw : file.raw, 2: theirErrors.raw,
         ]
         pid = try spawn.start()
-        output = outputs.first
-        errors = complaints.first
+        output = Shared(outputs.first)
+        errors = Shared(complaints.first)
     }
 
     func signal(_ number: Int32) {
@@ -101,8 +101,8 @@ final class Command {
     /// - Returns: false when both outputs are at their end, or at the deadline.
     private func read(until deadline: ContinuousClock.Instant) throws -> Bool {
         var poller = Poller()
-        poller.add(output?.raw ?? -1, .read)
-        poller.add(errors?.raw ?? -1, .read)
+        poller.add(output?.fd.raw ?? -1, .read)
+        poller.add(errors?.fd.raw ?? -1, .read)
         if output == nil, errors == nil { return false }
         guard try poller.wait(deadline - .now) else { return deadline > .now }
         if poller[0] != [] { if let text = try take(&output) { stdout += text } else { output = nil } }
@@ -110,9 +110,9 @@ final class Command {
         return true
     }
 
-    private func take(_ end: inout OwnedFD?) throws -> String? {
+    private func take(_ end: inout Shared?) throws -> String? {
         var chunk = [UInt8](repeating: 0, count: 65536)
-        let count = try end?.read(into: &chunk) ?? 0
+        let count = try end?.fd.read(into: &chunk) ?? 0
         return count == 0 ? nil : String(decoding: chunk[..<count], as: UTF8.self)
     }
 
@@ -143,6 +143,15 @@ final class Command {
         #expect(machines().isEmpty, "a QEMU is left", sourceLocation: sourceLocation)
         let files = try FileManager.default.contentsOfDirectory(atPath: folder)
         #expect(files.isEmpty, "temporary files are left", sourceLocation: sourceLocation)
+    }
+}
+
+/// A descriptor that can be kept in an optional.
+final class Shared {
+    let fd: OwnedFD
+
+    init(_ fd: consuming OwnedFD) {
+        self.fd = fd
     }
 }
 

@@ -117,20 +117,15 @@ extension MachineTests {
 
 /// Waits for the end of a process that is no child.
 struct ProcessWatch {
-    private let descriptor: Box
+    private let process: Shared
 
-    private final class Box {
-        let fd: OwnedFD
-        init(_ fd: consuming OwnedFD) { self.fd = fd }
-    }
-
-    init(_ descriptor: consuming OwnedFD) {
-        self.descriptor = Box(descriptor)
+    init(_ process: consuming OwnedFD) {
+        self.process = Shared(process)
     }
 
     func ends(within limit: Duration) throws -> Bool {
         var poller = Poller()
-        poller.add(descriptor.fd.raw, .read)
+        poller.add(process.fd.raw, .read)
         return try poller.wait(limit)
     }
 }

@@ -16,6 +16,7 @@ final class SuiteRun {
     private var presences: [String: Feature.Presence] = [:]
     private var prepared = false
     private var prepareError: String?
+    private var console: FileHandle?
 
     init(_ suite: Suite, _ cases: [Case]) {
         self.suite = suite
@@ -36,7 +37,7 @@ final class SuiteRun {
         if clinux_adopt_orphans() != 0 { output.log("orphans of cases are not waited for: \(Errno.last.name)") }
         output.begin(count: cases.count)
         for one in cases {
-            output.caseStarted(one.id)
+            announce(one)
             if let absent = firstAbsent(one) {
                 skip(one, absent.feature, absent.evidence)
                 continue
@@ -51,6 +52,15 @@ final class SuiteRun {
             output.result(
                 ok: report.ok, id: one.id, title: one.title, skip: report.skip, diagnostics: report.diagnostics)
         }
+    }
+
+    /// Says on stdout and on the kernel's console which case comes: the console's order then tells which case a
+    /// complaint of the kernel belongs to.
+    private func announce(_ one: Case) {
+        output.caseStarted(one.id)
+        if console == nil { console = try? FileHandle(Descriptors.open("/dev/kmsg", O_WRONLY)) }
+        // Level 4, warning: what the console shows. Without /dev/kmsg complaints are charged by time of arrival.
+        try? console?.writeAll(Array("<4>bpftest: case \(suite.name)/\(one.id)".utf8))
     }
 
     private func prepareOnce() -> String? {

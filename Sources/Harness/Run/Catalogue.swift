@@ -63,7 +63,7 @@ public enum Catalogue {
 enum Glob {
     static func matches(_ pattern: String, _ text: String) -> Bool {
         let hasWildcard = pattern.contains { $0 == "*" || $0 == "?" }
-        return hasWildcard ? match(Array(pattern), Array(text)) : text.contains(pattern)
+        return hasWildcard ? match(Array(pattern), Array(text)) : pattern.isEmpty || text.contains(pattern)
     }
 
     /// Linear in the product of the lengths: back-tracks to the last star only.

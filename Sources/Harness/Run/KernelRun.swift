@@ -170,7 +170,7 @@ final class KernelRun {
     /// The command that runs a case alone.
     private func alone(_ id: CaseID, _ agent: Agent) -> String {
         let foreign = agent.isBuiltIn ? "" : " --agent \(shellQuoted(agent.file.string))"
-        return "bpftest run -k \(shellQuoted(kernel.build.origin))\(foreign) \(id)"
+        return "bpftest run -k \(shellQuoted(kernel.spec))\(foreign) \(id)"
     }
 
     /// Leaves the machine as it is, for a person to look at, until interrupted.

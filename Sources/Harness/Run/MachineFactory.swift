@@ -75,17 +75,22 @@ final class MachineFactory {
         }
     }
 
-    /// A boot that hung in silence is made once more with every message on the console: its last lines say where.
+    /// A boot that failed in silence is made once more with every message on the console: its last lines say where.
     private func explained(_ error: MachineError) throws(MachineError) -> MachineError {
-        guard case .boot(.hung(let limit), let console) = error, console.count < 5 else { return error }
+        guard case .boot(let failure, let console) = error, console.count < 5 else { return error }
+        switch failure {
+        case .hung, .ended: break
+        case .panicked, .noInit, .initFailed, .wrongVersion: return error
+        }
         do {
             _ = try boot(verbose: true)
-        } catch .boot(_, let lines) {
-            return .boot(.hung(after: limit), console: lines)
+        } catch .boot(let again, let lines) {
+            // The same once more, or the reason that the first boot did not tell.
+            return .boot(again == .ended ? failure : again, console: lines)
         } catch {
             return error
         }
-        // It came up this time.
+        // It came up this time: what is known is that it did not before.
         return error
     }
 

@@ -55,10 +55,13 @@ public struct Selection: Sendable {
 public struct PreparedKernel: Sendable {
     public var build: KernelBuild
     public var image: GuestImage
+    /// As the user named it: what `-k` takes again.
+    public var spec: String
 
-    public init(build: KernelBuild, image: GuestImage) {
+    public init(build: KernelBuild, image: GuestImage, spec: String) {
         self.build = build
         self.image = image
+        self.spec = spec
     }
 
     var files: BootFiles { BootFiles(kernel: build.image.path, initramfs: image.path) }

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Finds the kernel's own complaints in its console.
+/// Finds the kernel's own complaints in its console, and the cases during which they came.
+///
+/// An agent announces each case on the console too (docs/agent-output.md): it may be some cases ahead of what has been
+/// read of its output, and only the console's own order tells which case a complaint belongs to.
 struct SplatWatch {
     /// A complaint and what followed it.
     struct Splat: Sendable, Equatable {
         /// Its first line, without the time stamp.
         var title: String
+        /// The case that the console had announced before it, as SUITE/CASE; nil where none had been.
+        var during: String?
         var lines: [String]
     }
 
@@ -19,14 +24,19 @@ struct SplatWatch {
         "unregister_netdevice: waiting for", "stack segment: ", "double fault: ", "divide error: ",
     ]
 
+    private static let announcement = "bpftest: case "
     private static let linesKept = 60
 
     private(set) var splats: [Splat] = []
     private var open = false
+    private var announced: String?
 
     mutating func read(_ line: String) {
-        if Self.phrases.contains(where: { line.contains($0) }), !open || isNewComplaint(line) {
-            splats.append(Splat(title: Self.withoutTime(line), lines: [line]))
+        if let range = line.firstRange(of: Self.announcement) {
+            announced = String(line[range.upperBound...])
+            open = false
+        } else if Self.phrases.contains(where: { line.contains($0) }), !open || isNewComplaint(line) {
+            splats.append(Splat(title: Self.withoutTime(line), during: announced, lines: [line]))
             open = true
         } else if open {
             if splats[splats.count - 1].lines.count < Self.linesKept { splats[splats.count - 1].lines.append(line) }
@@ -40,13 +50,14 @@ struct SplatWatch {
         return false
     }
 
-    /// Hands out what has been found and starts anew.
-    mutating func take() -> [Splat] {
-        defer {
-            splats = []
-            open = false
-        }
-        return splats
+    /// Hands out the complaints that belong to a case.
+    ///
+    /// - Parameter belongs: whether a complaint that came during the given case is wanted.
+    mutating func take(_ belongs: (String?) -> Bool = { _ in true }) -> [Splat] {
+        let taken = splats.filter { belongs($0.during) }
+        splats.removeAll { belongs($0.during) }
+        if splats.isEmpty { open = false }
+        return taken
     }
 
     /// Drops `[    1.234567] ` and `[  T123] ` from the start.
