@@ -55,15 +55,16 @@ public struct KernelImage: Sendable, Equatable {
     }
 
     private static func vmlinuxRelease(_ data: Data, _ path: FilePath) throws(KernelError) -> String {
-        guard let banner = data.range(of: Data("Linux version ".utf8)) else {
+        guard let file = KernelELF(data) else {
+            throw KernelError("\(path) is an ELF file, but not a whole one for 64-bit x86")
+        }
+        guard let release = file.release else {
             throw KernelError("\(path) is an ELF file but not a vmlinux: it holds no \"Linux version\"")
         }
-        // The note that QEMU needs to enter an ELF kernel, XEN_ELFNOTE_PHYS32_ENTRY, carries the name "Xen".
-        guard data.range(of: Data("Xen\0".utf8)) != nil else {
+        guard file.hasPVHEntry else {
             throw KernelError("\(path) has no PVH entry (CONFIG_PVH): give arch/x86/boot/bzImage of the same build")
         }
-        let text = data[banner.upperBound..<min(data.count, banner.upperBound + 256)].prefix { $0 != 0x20 && $0 != 0 }
-        return String(decoding: text, as: UTF8.self)
+        return release
     }
 }
 
