@@ -41,12 +41,14 @@ struct KernelELF {
     /// As `uname -r` will say: from the banner, which is in what gets loaded and not in the debug information.
     var release: String? {
         for segment in segments where segment.type == Self.load {
-            let range = data.startIndex + segment.range.lowerBound..<data.startIndex + segment.range.upperBound
-            guard let banner = data.range(of: Data("Linux version ".utf8), in: range) else { continue }
-            let text = data[banner.upperBound..<min(range.upperBound, banner.upperBound + 256)]
-            let release = String(decoding: text.prefix { $0 != 0x20 && $0 != 0 }, as: UTF8.self)
-            // The words are in the format strings of other code, too.
-            if KernelVersion(release) != nil { return release }
+            var rest = data.startIndex + segment.range.lowerBound..<data.startIndex + segment.range.upperBound
+            while let banner = data.range(of: Data("Linux version ".utf8), in: rest) {
+                let text = data[banner.upperBound..<min(rest.upperBound, banner.upperBound + 256)]
+                let release = String(decoding: text.prefix { $0 != 0x20 && $0 != 0 }, as: UTF8.self)
+                // The words are in other strings of the kernel, too.
+                if KernelVersion(release) != nil { return release }
+                rest = banner.upperBound..<rest.upperBound
+            }
         }
         return nil
     }

@@ -128,20 +128,3 @@ struct KernelConfigTests {
         #expect(virtio.contains { $0.contains("CONFIG_PCI ") })
     }
 }
-
-struct KernelVersionTests {
-    @Test func releaseStrings() {
-        #expect(KernelVersion("6.12.117+deb12-cloud-amd64") == KernelVersion(6, 12, 117))
-        #expect(KernelVersion("5.10.0-46-cloud-amd64") == KernelVersion(5, 10))
-        #expect(KernelVersion("7.3-rc7") == KernelVersion(7, 3, candidate: 7))
-        #expect(KernelVersion("linux") == nil)
-        #expect(KernelVersion("6") == nil)
-        #expect(KernelVersion("99999999999999999999.1") == nil)
-    }
-
-    @Test func candidatesComeBeforeTheirRelease() {
-        let order = ["5.10", "5.10.1", "6.1", "6.12-rc1", "6.12-rc2", "6.12", "6.12.3"].compactMap { KernelVersion($0) }
-        #expect(order.count == 7)
-        #expect(order.shuffled().sorted() == order)
-    }
-}
