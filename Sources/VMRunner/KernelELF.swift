@@ -13,6 +13,8 @@ struct KernelELF {
     private static let note: UInt64 = 4
     /// XEN_ELFNOTE_PHYS32_ENTRY: where a PVH boot enters.
     private static let entryNote: UInt64 = 18
+    /// "Xen" and a NUL.
+    private static let xen: UInt64 = 0x006e_6558
 
     /// - Returns: nil for what is not a 64-bit x86 ELF file or does not hold its program headers.
     init?(_ data: Data) {
@@ -62,7 +64,7 @@ struct KernelELF {
         while at + 12 <= range.upperBound, let nameSize = number(at, 4), let size = number(at + 4, 4),
             let type = number(at + 8, 4)
         {
-            if type == Self.entryNote, nameSize == 4, number(at + 12, 4) == 0x006e_6558 { return true }  // "Xen" and NUL
+            if type == Self.entryNote, nameSize == 4, number(at + 12, 4) == Self.xen { return true }
             at += 12 + (Int(nameSize) + 3) / 4 * 4 + (Int(size) + 3) / 4 * 4
         }
         return false
