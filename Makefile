@@ -62,7 +62,7 @@ format:
 	@$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests
 
 bench: build
-	@scripts/bench $(ARGS)
+	@$(BIN)/bpftest-bench $(BUILD)/bench.json
 
 objects: setup $(BPF_OBJECTS)
 

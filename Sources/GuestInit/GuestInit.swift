@@ -18,6 +18,11 @@ public enum GuestInit {
         raiseLimits(&notes)
         do {
             let ports = try Ports(loading: &notes)
+            // `-- raw-copy BYTES` at the end of the kernel command line: what the port yields without the protocol.
+            if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "raw-copy" {
+                try RawCopy.run(Int(CommandLine.arguments[2]) ?? 0, ports.control)
+                powerOff()
+            }
             let server = try Server(ports: ports)
             try server.greet(notes: notes)
             try server.serve()

@@ -20,6 +20,14 @@ public struct QEMUCommandLine: Sendable {
         public var control: CInt
         public var output: CInt
         public var error: CInt
+
+        public init(console: CInt, qmp: CInt, control: CInt, output: CInt, error: CInt) {
+            self.console = console
+            self.qmp = qmp
+            self.control = control
+            self.output = output
+            self.error = error
+        }
     }
 
     public var qemu: QEMU
