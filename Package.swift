@@ -68,7 +68,8 @@ let package = Package(
                 .product(name: "Subprocess", package: "swift-subprocess"),
             ], swiftSettings: strict),
         .executableTarget(
-            name: "bpftest-bench", dependencies: ["Harness", "VMRunner", "TAP", "LinuxIO", system], swiftSettings: strict),
+            name: "bpftest-bench", dependencies: ["Harness", "VMRunner", "TAP", "LinuxIO", system],
+            swiftSettings: strict),
         .executableTarget(
             name: "bpftest",
             dependencies: [

@@ -100,7 +100,8 @@ final class Ports {
     private static func openUevents() throws(Errno) -> OwnedFD {
         let socket = OwnedFD(
             adopting: try Errno.check(
-                socket(AF_NETLINK, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), CInt(NETLINK_KOBJECT_UEVENT))))
+                socket(
+                    AF_NETLINK, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), CInt(NETLINK_KOBJECT_UEVENT))))
         var address = sockaddr_nl()
         address.nl_family = UInt16(AF_NETLINK)
         address.nl_groups = 1

@@ -34,8 +34,8 @@ public struct Spawn {
         var argv: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) } + [nil]
         var envp: [UnsafeMutablePointer<CChar>?] = unsafe environment.map { unsafe strdup($0) } + [nil]
         defer {
-            for unsafe pointer in unsafe argv { unsafe free(pointer) }
-            for unsafe pointer in unsafe envp { unsafe free(pointer) }
+            unsafe argv.forEach { unsafe free($0) }
+            unsafe envp.forEach { unsafe free($0) }
         }
         let fds = descriptors.map { clinux_fd_map(from: $0.value, to: $0.key) }
         let rlimits = limits.map { clinux_rlimit(resource: $0.resource, soft: $0.value, hard: $0.value) }

@@ -37,19 +37,25 @@ public struct Diagnostics: Sendable, Equatable {
         fields.flatMap { field in
             let key = Self.isPlainKey(field.key) ? field.key : JSONText.quote(field.key)
             let lines = field.value.split(separator: "\n", omittingEmptySubsequences: false)
-            guard lines.count > 1, Self.isLiteral(field.value) else { return ["\(key): \(JSONText.quote(field.value))"] }
+            guard lines.count > 1, Self.isLiteral(field.value) else {
+                return ["\(key): \(JSONText.quote(field.value))"]
+            }
             // "-" drops the final newline, which the value need not have; "2" because a first line may be indented.
             return ["\(key): |2-"] + lines.map { $0.isEmpty ? "" : "  \($0)" }
         }
     }
 
     private static func isPlainKey(_ key: String) -> Bool {
-        !key.isEmpty && key.utf8.allSatisfy { ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7a) || $0 == 0x5f || ($0 >= 0x30 && $0 <= 0x39) }
+        !key.isEmpty
+            && key.utf8.allSatisfy {
+                ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7a) || $0 == 0x5f || ($0 >= 0x30 && $0 <= 0x39)
+            }
     }
 
     /// A literal block cannot hold control characters, nor end in empty lines without losing them.
     private static func isLiteral(_ value: String) -> Bool {
-        !value.hasSuffix("\n") && value.unicodeScalars.allSatisfy { $0 == "\n" || $0 == "\t" || $0.value >= 0x20 && $0.value != 0x7f }
+        !value.hasSuffix("\n")
+            && value.unicodeScalars.allSatisfy { $0 == "\n" || $0 == "\t" || $0.value >= 0x20 && $0.value != 0x7f }
     }
 }
 
@@ -64,7 +70,8 @@ public enum JSONText {
             case "\n": result += "\\n"
             case "\r": result += "\\r"
             case "\t": result += "\\t"
-            case _ where scalar.value < 0x20 || scalar.value == 0x7f || scalar.value == 0x2028 || scalar.value == 0x2029:
+            case _
+            where scalar.value < 0x20 || scalar.value == 0x7f || scalar.value == 0x2028 || scalar.value == 0x2029:
                 let digits = String(scalar.value, radix: 16)
                 result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
             default: result.unicodeScalars.append(scalar)
@@ -91,7 +98,8 @@ public enum JSONText {
             case UInt8(ascii: "t"): output.append(0x09)
             case UInt8(ascii: "b"): output.append(0x08)
             case UInt8(ascii: "f"): output.append(0x0c)
-            case let plain? where plain == UInt8(ascii: "\"") || plain == UInt8(ascii: "\\") || plain == UInt8(ascii: "/"):
+            case let plain?
+            where plain == UInt8(ascii: "\"") || plain == UInt8(ascii: "\\") || plain == UInt8(ascii: "/"):
                 output.append(plain)
             case UInt8(ascii: "u"):
                 guard let unit = hex4(&input) else { return nil }

@@ -37,7 +37,8 @@ public struct TAPWriter {
         let name = String(name.map { $0.isNewline ? " " : $0 })
         switch dialect {
         case .tap: try write("\(indentation)# Subtest: \(name)\n\(indentation)1..\(planned)\n")
-        case .ktap: try write("\(indentation)KTAP version 1\n\(indentation)# Subtest: \(name)\n\(indentation)1..\(planned)\n")
+        case .ktap:
+            try write("\(indentation)KTAP version 1\n\(indentation)# Subtest: \(name)\n\(indentation)1..\(planned)\n")
         }
     }
 

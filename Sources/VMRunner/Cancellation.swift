@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import LinuxIO
-public import SystemPackage
 internal import Synchronization
+public import SystemPackage
 
 /// A stop sign that every waiting machine sees at once: a descriptor that becomes readable and stays so.
 public final class Cancellation: Sendable {

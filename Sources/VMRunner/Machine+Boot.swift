@@ -27,7 +27,8 @@ extension Machine {
             case .console(let line): watch.read(line)
             case .monitor(.event("STOP", _)) where watch.failure == nil:
                 // Nobody asks for a stop while booting: QEMU does it on an internal error of the accelerator.
-                throw .qemuEnded(.exited(0), message: "QEMU stopped the machine. \(complaints)", console: console.tail())
+                throw .qemuEnded(
+                    .exited(0), message: "QEMU stopped the machine. \(complaints)", console: console.tail())
             case .monitor(.event("SHUTDOWN", let reason)): watch.shutdown(reason)
             case .monitor: continue
             case .ended(let how):

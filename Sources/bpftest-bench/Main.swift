@@ -111,7 +111,9 @@ struct Bench: Sendable {
         }
         var status: CInt = 0
         while unsafe waitpid(pid, &status, 0) < 0, errno == EINTR {}
-        guard let found, status == 0 else { throw BenchError("bpftest run failed: \(String(decoding: text, as: UTF8.self))") }
+        guard let found, status == 0 else {
+            throw BenchError("bpftest run failed: \(String(decoding: text, as: UTF8.self))")
+        }
         return found
     }
 
@@ -147,7 +149,9 @@ struct Bench: Sendable {
         settings.kernelArguments = ["--", "raw-copy", "\(content.count)"]
         let machine = try BareMachine(qemu, settings, files)
         var byte = [UInt8](repeating: 0, count: 1)
-        guard try machine.control.readExactly(1, into: &byte) == 1 else { throw BenchError("no guest for the plain copy") }
+        guard try machine.control.readExactly(1, into: &byte) == 1 else {
+            throw BenchError("no guest for the plain copy")
+        }
         let start = ContinuousClock.now
         try machine.control.writeAll(content)
         guard try machine.control.readExactly(1, into: &byte) == 1 else { throw BenchError("the plain copy broke off") }
@@ -167,7 +171,10 @@ struct Bench: Sendable {
             qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: try Cancellation())
         nonisolated(unsafe) var size = 0
         let journal = Journal(
-            sinks: [TAPReporter(dialect: .tap) { unsafe size += $0.utf8.count }, JSONLinesReporter { unsafe size += $0.utf8.count }],
+            sinks: [
+                TAPReporter(dialect: .tap) { unsafe size += $0.utf8.count },
+                JSONLinesReporter { unsafe size += $0.utf8.count },
+            ],
             log: { _ in })
         let tally = try runner.run(kernels: [kernel], selections: selections, journal: journal, work: work)
         let ratio = (usage(0) - own) / (usage(-1) - children)

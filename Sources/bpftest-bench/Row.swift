@@ -31,9 +31,11 @@ struct Row: Codable {
 
 enum Table {
     static func text(_ rows: [Row]) -> String {
-        let cells = [["figure", "value", "limit", "holds", "how"]] + rows.map {
-            [$0.name, "\($0.value) \($0.unit)", $0.limit, $0.limit.isEmpty ? "" : $0.holds ? "yes" : "NO", $0.how]
-        }
+        let cells =
+            [["figure", "value", "limit", "holds", "how"]]
+            + rows.map {
+                [$0.name, "\($0.value) \($0.unit)", $0.limit, $0.limit.isEmpty ? "" : $0.holds ? "yes" : "NO", $0.how]
+            }
         let widths = (0..<5).map { column in cells.map { $0[column].count }.max() ?? 0 }
         return cells.map { row in
             zip(row, widths).map { $0.padding(toLength: $1, withPad: " ", startingAt: 0) }.joined(separator: "  ")

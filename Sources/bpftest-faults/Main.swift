@@ -12,35 +12,52 @@ struct Main {
             ("hang", { while true { pause() } }),
             ("segfault", { kill(getpid(), SIGSEGV) }),
             ("no-plan", { exit(0) }),
-            ("half-line", {
-                say("not o")
-                exit(7)
-            }),
+            (
+                "half-line",
+                {
+                    say("not o")
+                    exit(7)
+                }
+            ),
             ("flood", flood),
-            ("not-text", {
-                var bytes: [UInt8] = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 &* 37) }
-                bytes.append(0x0a)
-                unsafe bytes.withUnsafeBytes { _ = unsafe write(1, $0.baseAddress, $0.count) }
-                exit(1)
-            }),
-            ("endless-line", {
-                for _ in 0..<3000 { say(String(repeating: "x", count: 1000)) }
-                exit(1)
-            }),
+            (
+                "not-text",
+                {
+                    var bytes: [UInt8] = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 &* 37) }
+                    bytes.append(0x0a)
+                    unsafe bytes.withUnsafeBytes { _ = unsafe write(1, $0.baseAddress, $0.count) }
+                    exit(1)
+                }
+            ),
+            (
+                "endless-line",
+                {
+                    for _ in 0..<3000 { say(String(repeating: "x", count: 1000)) }
+                    exit(1)
+                }
+            ),
             ("panic", { put("/proc/sysrq-trigger", "c") }),
             // What a WARN leaves on the console (recorded on 6.12); the kernel offers no way to ask for a real one.
-            ("warn", {
-                put("/dev/kmsg", "<4>------------[ cut here ]------------\n")
-                put("/dev/kmsg", "<4>WARNING: CPU: 0 PID: 61 at kernel/bpf/verifier.c:2100 check_something+0x12/0x30\n")
-                put("/dev/kmsg", "<4>Call Trace:\n")
-                put("/dev/kmsg", "<4>---[ end trace 0000000000000000 ]---\n")
-                say("ok 2 bad the fault\n")
-            }),
+            (
+                "warn",
+                {
+                    put("/dev/kmsg", "<4>------------[ cut here ]------------\n")
+                    put(
+                        "/dev/kmsg",
+                        "<4>WARNING: CPU: 0 PID: 61 at kernel/bpf/verifier.c:2100 check_something+0x12/0x30\n")
+                    put("/dev/kmsg", "<4>Call Trace:\n")
+                    put("/dev/kmsg", "<4>---[ end trace 0000000000000000 ]---\n")
+                    say("ok 2 bad the fault\n")
+                }
+            ),
             ("wrong-name", { say("ok 2 other a result for nobody\n") }),
-            ("bail-out", {
-                say("Bail out! the agent gives up\n")
-                exit(1)
-            }),
+            (
+                "bail-out",
+                {
+                    say("Bail out! the agent gives up\n")
+                    exit(1)
+                }
+            ),
         ]
     }
 
@@ -66,7 +83,8 @@ struct Main {
         let cases = ["before", "bad", "after"].map {
             #"{"id":"\#($0)","title":"\#($0 == "bad" ? "the fault" : "does nothing")","spec":[],"since":null,"needs":[]}"#
         }
-        return #"{"suite":"fault.\#(fault)","title":"an agent's fault","cases":[\#(cases.joined(separator: ","))]}"# + "\n"
+        return #"{"suite":"fault.\#(fault)","title":"an agent's fault","cases":[\#(cases.joined(separator: ","))]}"#
+            + "\n"
     }
 
     static func say(_ text: String) {

@@ -27,7 +27,8 @@ struct RunCommand: AsyncParsableCommand {
 
     @Option(
         name: [.customShort("t"), .long],
-        help: ArgumentHelp("Only cases whose SUITE/CASE matches this glob or contains this text. Repeatable.", valueName: "glob"))
+        help: ArgumentHelp(
+            "Only cases whose SUITE/CASE matches this glob or contains this text. Repeatable.", valueName: "glob"))
     var filter: [String] = []
 
     @Flag(name: [.customShort("l"), .long], help: "List what would run, and run nothing.")
@@ -155,9 +156,11 @@ struct RunCommand: AsyncParsableCommand {
         for (number, file) in agent.enumerated() {
             let foreign = Agent.file(FilePath(file), number: number)
             let first = kernels[0]
-            let answer = await Runner.onThread { Result { () throws(HarnessError) in
-                try runner.list(foreign, on: first, work: work)
-            } }
+            let answer = await Runner.onThread {
+                Result { () throws(HarnessError) in
+                    try runner.list(foreign, on: first, work: work)
+                }
+            }
             offered.append((foreign, try answer.get()))
         }
         let selections = try Catalogue.select(offered, names: names, patterns: filter)

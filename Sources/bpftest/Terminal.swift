@@ -47,13 +47,15 @@ enum Output {
         let bytes = Array(text.utf8)
         var done = 0
         while done < bytes.count {
-            let count = unsafe bytes.withUnsafeBytes {
-                unsafe Foundation.write(descriptor, $0.baseAddress! + done, $0.count - done)
+            let count = unsafe bytes.withUnsafeBytes { raw in
+                let rest = unsafe UnsafeRawBufferPointer(rebasing: raw[done...])
+                return unsafe Foundation.write(descriptor, rest.baseAddress, rest.count)
             }
             if count < 0 {
                 let error = Errno.last
                 if error == .interrupted { continue }
-                throw Failure(description: "\(descriptor == 1 ? "standard output" : "the file"): \(error) (\(error.name))")
+                throw Failure(
+                    description: "\(descriptor == 1 ? "standard output" : "the file"): \(error) (\(error.name))")
             }
             done += count
         }

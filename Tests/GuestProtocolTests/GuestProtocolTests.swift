@@ -7,7 +7,10 @@ import Testing
         .putFile(id: 7, path: "/run/bpftest/ä b", mode: 0o755, size: 1 << 40),
         .fileData(id: 7, bytes: [1, 2, 3]), .fileData(id: 7, bytes: []),
         .fileEnd(id: 7, checksum: .max), .kill(id: 3, signal: 9), .powerOff,
-        .run(Job(id: 1, arguments: ["/bin/x", "", "a b"], environment: ["A=1"], workingDirectory: "/tmp", outputLimit: 5)),
+        .run(
+            Job(
+                id: 1, arguments: ["/bin/x", "", "a b"], environment: ["A=1"], workingDirectory: "/tmp", outputLimit: 5)
+        ),
     ]
     static let guestMessages: [GuestMessage] = [
         .hello(.init(version: guestProtocolVersion, release: "6.12.1", uptimeNanoseconds: 5, notes: ["a", ""])),
@@ -125,13 +128,14 @@ import Testing
 
 @Suite struct XXH64Tests {
     /// Values of the reference implementation (xxhash 3.x of PyPI): `xxhash.xxh64(DATA, SEED).intdigest()`.
-    @Test(arguments: [
-        ("", 0, 0xef46_db37_51d8_e999), ("", 1, 0xd5af_ba13_36a3_be4b), ("a", 0, 0xd24e_c4f1_a98c_6e5b),
-        ("abc", 0, 0x44bc_2cf5_ad77_0999),
-        ("Nobody inspects the spammish repetition", 0, 0xfbce_a83c_8a37_8bf1),
-        (String(repeating: "x", count: 31), 0, 0x60dd_0d01_083b_99f0),
-        (String(repeating: "y", count: 100), 3, 0x104b_d0a5_44ae_8ac8),
-    ] as [(String, UInt64, UInt64)])
+    @Test(
+        arguments: [
+            ("", 0, 0xef46_db37_51d8_e999), ("", 1, 0xd5af_ba13_36a3_be4b), ("a", 0, 0xd24e_c4f1_a98c_6e5b),
+            ("abc", 0, 0x44bc_2cf5_ad77_0999),
+            ("Nobody inspects the spammish repetition", 0, 0xfbce_a83c_8a37_8bf1),
+            (String(repeating: "x", count: 31), 0, 0x60dd_0d01_083b_99f0),
+            (String(repeating: "y", count: 100), 3, 0x104b_d0a5_44ae_8ac8),
+        ] as [(String, UInt64, UInt64)])
     func knownValues(_ text: String, _ seed: UInt64, _ expected: UInt64) {
         #expect(XXH64.hash(Array(text.utf8), seed: seed) == expected)
     }

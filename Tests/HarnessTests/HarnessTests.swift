@@ -99,10 +99,12 @@ import VMRunner
     @Test func oneTroubleIsOneSplat() {
         let found = splats(
             "BUG: kernel NULL pointer dereference, address: 8", "Oops: 0002 [#1]", "Call Trace:",
-            "---[ end trace 0 ]---", "Kernel panic - not syncing: Fatal exception", "other", "WARNING: CPU: 1 PID: 2 at x")
-        #expect(found.map(\.title) == [
-            "BUG: kernel NULL pointer dereference, address: 8", "Kernel panic - not syncing: Fatal exception",
-        ])
+            "---[ end trace 0 ]---", "Kernel panic - not syncing: Fatal exception", "other",
+            "WARNING: CPU: 1 PID: 2 at x")
+        #expect(
+            found.map(\.title) == [
+                "BUG: kernel NULL pointer dereference, address: 8", "Kernel panic - not syncing: Fatal exception",
+            ])
     }
 
     /// The agent may have gone on to the next case before its output of the last one is read.
@@ -144,7 +146,8 @@ import VMRunner
 @Suite struct CatalogueTests {
     private let suites = [
         SuiteListing(
-            suite: "a.x", title: "", cases: ["1", "2"].map { .init(id: $0, title: "t", spec: [], since: nil, needs: []) }),
+            suite: "a.x", title: "",
+            cases: ["1", "2"].map { .init(id: $0, title: "t", spec: [], since: nil, needs: []) }),
         SuiteListing(suite: "b", title: "", cases: [.init(id: "1", title: "t", spec: [], since: nil, needs: [])]),
     ]
     private let agent = Agent(file: "/a", guestPath: "/g", isBuiltIn: true)
@@ -170,7 +173,8 @@ import VMRunner
 
     @Test func aListingThatIsNoneIsRefused() throws {
         #expect(throws: HarnessError.self) { try Catalogue.parse("hello\n", from: "x") }
-        let line = #"{"suite":"s","title":"t","cases":[{"id":"1","title":"t","spec":["M-1"],"since":null,"needs":["f"]}]}"#
+        let line =
+            #"{"suite":"s","title":"t","cases":[{"id":"1","title":"t","spec":["M-1"],"since":null,"needs":["f"]}]}"#
         let parsed = try Catalogue.parse(line + "\n", from: "x")
         #expect(parsed.first?.cases.first?.needs == ["f"])
     }
@@ -253,7 +257,9 @@ import VMRunner
             for line in text.split(separator: "\n") where line.contains("import ") {
                 let words = line.split(separator: " ")
                 guard let keyword = words.firstIndex(of: "import"), keyword <= 2, keyword + 1 < words.count,
-                    words[..<keyword].allSatisfy({ ["public", "internal", "package", "private", "@testable"].contains($0) })
+                    words[..<keyword].allSatisfy({
+                        ["public", "internal", "package", "private", "@testable"].contains($0)
+                    })
                 else { continue }
                 let module = String(words[keyword + 1])
                 if Self.ours.contains(module) {

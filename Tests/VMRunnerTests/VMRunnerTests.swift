@@ -57,7 +57,9 @@ import Testing
         #expect(!text.contains("fd="))
     }
 
-    @Test(arguments: [("", "''"), ("a b", "'a b'"), ("it's", "'it'\\''s'"), ("plain-1.0/x", "plain-1.0/x"), ("$x", "'$x'")])
+    @Test(arguments: [
+        ("", "''"), ("a b", "'a b'"), ("it's", "'it'\\''s'"), ("plain-1.0/x", "plain-1.0/x"), ("$x", "'$x'"),
+    ])
     func wordsAreQuotedForAShell(_ word: String, _ quoted: String) {
         #expect(shellQuoted(word) == quoted)
     }
@@ -198,7 +200,8 @@ import Testing
         #expect(config["CONFIG_LSM"] == "a,b")
         #expect(config["CONFIG_VIRTIO_CONSOLE"] == nil)
         let missing = config.missing()
-        #expect(missing.contains { $0.hasPrefix("CONFIG_VIRTIO_CONSOLE is not set") && $0.contains("images/base.config") })
+        #expect(
+            missing.contains { $0.hasPrefix("CONFIG_VIRTIO_CONSOLE is not set") && $0.contains("images/base.config") })
         #expect(missing.contains { $0.hasPrefix("CONFIG_BPF_SYSCALL") && $0.contains("images/bpf.config") })
         #expect(!missing.contains { $0.hasPrefix("CONFIG_PCI ") || $0.hasPrefix("CONFIG_VIRTIO_PCI") })
     }

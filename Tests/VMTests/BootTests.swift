@@ -21,7 +21,8 @@ extension MachineTests {
             let path = command.folder + "/input"
             var message = "not a kernel"
             switch kind {
-            case "random": _ = try file(command, "input", (0..<70_000).map { UInt8(truncatingIfNeeded: $0 &* 113 &+ $0 >> 7) })
+            case "random":
+                _ = try file(command, "input", (0..<70_000).map { UInt8(truncatingIfNeeded: $0 &* 113 &+ $0 >> 7) })
             case "empty":
                 _ = try file(command, "input", [])
                 message = "is empty"

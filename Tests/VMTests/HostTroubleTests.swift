@@ -11,7 +11,8 @@ extension MachineTests {
 
         @Test func saysThatQEMUIsMissing() throws {
             let command = try Command()
-            let end = try command.run(["run", "-k", "6.12", Self.quick], environment: ["BPFTEST_QEMU": "/nowhere/qemu"])
+            let end = try command.run(
+                ["run", "-k", "6.12", Self.quick], environment: ["BPFTEST_QEMU": "/nowhere/qemu"])
             #expect(end == .exited(3))
             #expect(command.stderr.contains("apt-get install qemu-system-x86"), "\(command.stderr)")
             try command.expectNothingLeft()
@@ -24,7 +25,8 @@ extension MachineTests {
             try "#!/bin/sh\necho 'QEMU emulator version 5.2.0 (Debian)'\n".write(
                 toFile: script, atomically: true, encoding: .utf8)
             try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: script)
-            #expect(try command.run(["run", "-k", "6.12", Self.quick], environment: ["BPFTEST_QEMU": script]) == .exited(3))
+            #expect(
+                try command.run(["run", "-k", "6.12", Self.quick], environment: ["BPFTEST_QEMU": script]) == .exited(3))
             #expect(command.stderr.contains("is QEMU 5.2.0; 7.0 or later is needed"), "\(command.stderr)")
             try command.expectNothingLeft()
         }
@@ -109,7 +111,8 @@ extension MachineTests {
             #expect(left.count == 1, "a killed process leaves its folder: \(left)")
 
             let next = try Command()
-            #expect(try next.run(["run", "-k", "6.12", Self.quick], environment: ["TMPDIR": command.folder]) == .exited(0))
+            #expect(
+                try next.run(["run", "-k", "6.12", Self.quick], environment: ["TMPDIR": command.folder]) == .exited(0))
             try command.expectNothingLeft()
         }
     }

@@ -10,7 +10,8 @@ extension MachineTests {
         @Test func allBuiltInSuitesPassOn612() throws {
             let command = try Command()
             let json = command.folder + "/results.json"
-            #expect(try command.run(["run", "-k", "6.12", "--json", json]) == .exited(0), "\(command.stdout.suffix(4000))")
+            #expect(
+                try command.run(["run", "-k", "6.12", "--json", json]) == .exited(0), "\(command.stdout.suffix(4000))")
             #expect(command.stdout.hasPrefix("TAP version 14\n1..1\n"))
             #expect(!command.stdout.contains("not ok"))
             #expect(!command.stdout.contains("# SKIP"), "6.12 has everything that the built-in suites need")
@@ -31,7 +32,8 @@ extension MachineTests {
             let end = try command.run(["run", "-k", "5.10", "-k", "6.1", "-k", "6.12", "mprog.tcx/M-002.ingress"])
             #expect(end == .exited(0), "\(command.stderr)")
             let lines = command.stdout.split(separator: "\n").map { $0.trimmingCharacters(in: .whitespaces) }
-            let skip = "# SKIP tcx is absent and not due before 6.6: BPF_PROG_QUERY of BPF_TCX_INGRESS on lo: EINVAL (22)"
+            let skip =
+                "# SKIP tcx is absent and not due before 6.6: BPF_PROG_QUERY of BPF_TCX_INGRESS on lo: EINVAL (22)"
             #expect(lines.filter { $0.hasSuffix(skip) }.count == 2)
             #expect(lines.contains("ok 1 - M-002.ingress ingress: attach without flags starts the list"))
             #expect(lines.last == "# 1 passed, 0 failed, 2 skipped")
@@ -40,14 +42,17 @@ extension MachineTests {
 
         @Test func everythingSkippedIsExit4() throws {
             let command = try Command()
-            #expect(try command.run(["run", "-k", "6.1", "mprog.tcx/M-002.ingress"]) == .exited(4), "\(command.stderr)")
+            #expect(
+                try command.run(["run", "-k", "6.1", "mprog.tcx/M-002.ingress"]) == .exited(4), "\(command.stderr)")
             try command.expectNothingLeft()
         }
 
         @Test func nothingMatchedIsExit2() throws {
             let command = try Command()
             #expect(try command.run(["run", "-k", "6.12", "no.such.suite"]) == .exited(2))
-            #expect(command.stderr.contains("there is no suite or case no.such.suite; suites: mprog.tcx"), "\(command.stderr)")
+            #expect(
+                command.stderr.contains("there is no suite or case no.such.suite; suites: mprog.tcx"),
+                "\(command.stderr)")
             let other = try Command()
             #expect(try other.run(["run", "-k", "6.12", "-t", "zzz*"]) == .exited(2))
             #expect(other.stderr.contains("no case matches zzz*"))
@@ -65,7 +70,9 @@ extension MachineTests {
 
         @Test func aSecondProcessorChangesNothing() throws {
             let command = try Command()
-            let end = try command.run(["run", "-k", "6.12", "--cpus", "2", "mprog.tcx/M-068.ingress", "mprog.tcx/M-068.egress"])
+            let end = try command.run([
+                "run", "-k", "6.12", "--cpus", "2", "mprog.tcx/M-068.ingress", "mprog.tcx/M-068.egress",
+            ])
             #expect(end == .exited(0), "\(command.stdout)")
             try command.expectNothingLeft()
         }

@@ -10,7 +10,9 @@ struct Judge {
     /// - Returns: the outcome, and the diagnostics with what the judgement adds to them.
     func judge(_ point: TestPoint, _ diagnostics: Diagnostics) -> (Outcome, Diagnostics) {
         guard case .skip(let reason) = point.directive else {
-            if case .todo = point.directive, !point.ok { return (.skipped(reason: "known to fail (TODO)"), diagnostics) }
+            if case .todo = point.directive, !point.ok {
+                return (.skipped(reason: "known to fail (TODO)"), diagnostics)
+            }
             return (point.ok ? .passed : .failed(.test), diagnostics)
         }
         guard let feature = diagnostics["absent"] else { return (.skipped(reason: reason), diagnostics) }

@@ -18,7 +18,8 @@ public enum Catalogue {
             do {
                 suites.append(try JSONDecoder().decode(SuiteListing.self, from: Data(line.utf8)))
             } catch {
-                throw .usage("\(agent) list: this line is not a suite as docs/agent-output.md has it: \(line.prefix(200))")
+                throw .usage(
+                    "\(agent) list: this line is not a suite as docs/agent-output.md has it: \(line.prefix(200))")
             }
         }
         return suites
