@@ -39,11 +39,11 @@ setup:
 # What is said on the way goes to stderr: `make run` leaves stdout to TAP.
 build: setup objects
 	@$(SWIFT) build $(SWIFT_FLAGS) >&2
-	@$(MAKE) --no-print-directory guest-programs
+	@$(MAKE) --no-print-directory --silent guest-programs >&2
 
 build-tests: setup objects
 	@$(SWIFT) build $(SWIFT_FLAGS) --build-tests >&2
-	@$(MAKE) --no-print-directory guest-programs
+	@$(MAKE) --no-print-directory --silent guest-programs >&2
 
 run: build
 	@$(BIN)/bpftest run $(foreach k,$(KERNELS),-k $(k)) $(ARGS)
@@ -86,7 +86,8 @@ $(GUEST)/bpftest-%: $(BIN)/bpftest-%
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/bpftest
-	install $(BIN)/bpftest $(DESTDIR)$(PREFIX)/bin/bpftest
+	$(STRIP) $(BIN)/bpftest $(DESTDIR)$(PREFIX)/bin/bpftest
+	chmod 755 $(DESTDIR)$(PREFIX)/bin/bpftest
 	install $(GUEST_PROGRAMS) $(DESTDIR)$(PREFIX)/lib/bpftest/
 	cp -R $(GUEST)/objects images $(DESTDIR)$(PREFIX)/lib/bpftest/
 

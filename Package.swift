@@ -76,7 +76,9 @@ let package = Package(
                 "Harness", "VMRunner", "TAP", "LinuxIO", system,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            swiftSettings: strict),
+            // Installed, it needs no Swift toolchain.
+            swiftSettings: strict + [.unsafeFlags(["-static-stdlib"])],
+            linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
 
         // Pure tests and tests on real sockets and processes; VMTests boots real kernels.
         .testTarget(name: "TAPTests", dependencies: ["TAP"], swiftSettings: strict),
