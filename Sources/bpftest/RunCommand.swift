@@ -114,36 +114,35 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     private func perform() async throws(HarnessError) -> Int32 {
+        let cancellation = try Self.cancellation()
+        do {
+            return try await perform(cancellation)
+        } catch {
+            // ^C at a terminal reaches apt and its like too: what they complain about then is no news.
+            throw cancellation.isCancelled ? .cancelled : error
+        }
+    }
+
+    private func perform(_ cancellation: Cancellation) async throws(HarnessError) -> Int32 {
         let environment = ProcessInfo.processInfo.environment
         let folders = Folders(environment: environment)
         let guestFiles = try GuestFiles.locate(environment: environment)
-        let cancellation = try Self.cancellation()
-        Interrupts.stop(cancellation)
+        let preparation = Task { () -> Result<(qemu: QEMU, kernels: [PreparedKernel]), HarnessError> in
+            do throws(HarnessError) {
+                let qemu = try Self.qemu(environment)
+                return .success((qemu, try await prepareKernels(guestFiles, folders)))
+            } catch {
+                return .failure(error)
+            }
+        }
+        Interrupts.stop(cancellation) { preparation.cancel() }
 
-        let builtIn = Agent.builtIn(guestFiles)
-        var offered = [(agent: builtIn, suites: try await Catalogue.builtIn(guestFiles))]
+        var offered = [(agent: Agent.builtIn(guestFiles), suites: try await Catalogue.builtIn(guestFiles))]
         if list, agent.isEmpty {
-            let selections = try Catalogue.select(offered, names: names, patterns: filter)
-            for selection in selections {
-                for one in selection.cases { try Self.print("\(selection.suite.suite)/\(one.id)\n") }
-            }
-            return 0
+            preparation.cancel()
+            return try show(try Catalogue.select(offered, names: names, patterns: filter))
         }
-
-        let qemu = try Self.qemu(environment)
-        var kernels: [PreparedKernel] = []
-        for spec in kernel {
-            let store = KernelStore(folders: folders) { Terminal.log("bpftest: \($0)") }
-            let build = try await store.resolve(spec, modules: modules.map { FilePath($0) })
-            if let config = build.config {
-                let missing = config.missing()
-                guard missing.isEmpty else {
-                    throw .usage("\(build.origin) cannot run the tests:\n  " + missing.joined(separator: "\n  "))
-                }
-            }
-            let image = try await GuestImage.prepare(build, initFile: guestFiles.initProgram, folders: folders)
-            kernels.append(PreparedKernel(build: build, image: image, spec: spec))
-        }
+        let (qemu, kernels) = try await preparation.value.get()
         let runner = Runner(
             qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: cancellation)
         if dryRun {
@@ -164,25 +163,53 @@ struct RunCommand: AsyncParsableCommand {
             offered.append((foreign, try answer.get()))
         }
         let selections = try Catalogue.select(offered, names: names, patterns: filter)
-        if list {
-            for selection in selections {
-                for one in selection.cases { try Self.print("\(selection.suite.suite)/\(one.id)\n") }
-            }
-            return 0
-        }
+        if list { return try show(selections) }
+        return try await run(runner, kernels, selections, work)
+    }
 
+    /// Finds or fetches the kernels, checks what is known of them, and makes their guest images.
+    private func prepareKernels(
+        _ guestFiles: GuestFiles, _ folders: Folders
+    ) async throws(HarnessError) -> [PreparedKernel] {
+        // Listing the built-in suites needs no kernel.
+        if list, agent.isEmpty { return [] }
+        var kernels: [PreparedKernel] = []
+        for spec in kernel {
+            let store = KernelStore(folders: folders) { Terminal.log("bpftest: \($0)") }
+            let build = try await store.resolve(spec, modules: modules.map { FilePath($0) })
+            if let config = build.config {
+                let missing = config.missing()
+                guard missing.isEmpty else {
+                    throw .usage("\(build.origin) cannot run the tests:\n  " + missing.joined(separator: "\n  "))
+                }
+            }
+            let image = try await GuestImage.prepare(build, initFile: guestFiles.initProgram, folders: folders)
+            kernels.append(PreparedKernel(build: build, image: image, spec: spec))
+        }
+        return kernels
+    }
+
+    private func run(
+        _ runner: Runner, _ kernels: [PreparedKernel], _ selections: [Selection], _ work: WorkFolder
+    ) async throws(HarnessError) -> Int32 {
         let jsonFile = try json.map { (path) throws(HarnessError) in try ResultFile(path) }
-        let prepared = kernels
         let dialect = format
         let answer = await Runner.onThread {
             Result { () throws(HarnessError) in
                 var sinks: [any ResultSink] = [TAPReporter(dialect: dialect, write: Terminal.results)]
                 if let jsonFile { sinks.append(JSONLinesReporter(write: jsonFile.write)) }
                 let journal = Journal(sinks: sinks, log: Terminal.log)
-                return try runner.run(kernels: prepared, selections: selections, journal: journal, work: work)
+                return try runner.run(kernels: kernels, selections: selections, journal: journal, work: work)
             }
         }
         return try answer.get().exitCode
+    }
+
+    private func show(_ selections: [Selection]) throws(HarnessError) -> Int32 {
+        for selection in selections {
+            for one in selection.cases { try Self.print("\(selection.suite.suite)/\(one.id)\n") }
+        }
+        return 0
     }
 
     private static func cancellation() throws(HarnessError) -> Cancellation {

@@ -66,7 +66,8 @@ enum Output {
 enum Interrupts {
     nonisolated(unsafe) private static var sources: [any DispatchSourceSignal] = []
 
-    static func stop(_ cancellation: Cancellation) {
+    /// - Parameter alsoStop: what does not listen to the stop sign.
+    static func stop(_ cancellation: Cancellation, alsoStop: @escaping @Sendable () -> Void) {
         // A reader of ours that goes away shows as EPIPE, which is reported.
         signal(SIGPIPE, SIG_IGN)
         for number in [SIGINT, SIGTERM, SIGHUP] {
@@ -75,6 +76,7 @@ enum Interrupts {
             source.setEventHandler {
                 if cancellation.isCancelled { Terminal.end(128 + number) }
                 cancellation.cancel()
+                alsoStop()
             }
             source.activate()
             unsafe sources.append(source)

@@ -14,6 +14,13 @@ extension MachineTests {
             return path
         }
 
+        /// The kernel's file in a QEMU line as a shell reads it: quoted where its name needs that.
+        private func imagePath(_ line: String) throws -> String {
+            let words = line.split(separator: " ").map(String.init)
+            let word = try #require(words.firstIndex(of: "-kernel").map { words[$0 + 1] })
+            return word.trimmingCharacters(in: CharacterSet(charactersIn: "'"))
+        }
+
         @Test(arguments: ["random", "empty", "directory", "missing"])
         func refusesWhatIsNoKernel(_ kind: String) throws {
             let command = try Command()
@@ -68,8 +75,7 @@ extension MachineTests {
         @Test func saysThatVirtioIsMissing() throws {
             let command = try Command()
             #expect(try command.run(["run", "-k", "6.1", "--dry-run"]) == .exited(0), "\(command.stderr)")
-            let words = command.stdout.split(separator: " ").map(String.init)
-            let image = try #require(words.firstIndex(of: "-kernel").map { words[$0 + 1] })
+            let image = try imagePath(command.stdout)
             let bare = command.folder + "/vmlinuz"
             try FileManager.default.copyItem(atPath: image, toPath: bare)
             let second = try Command()
@@ -83,8 +89,7 @@ extension MachineTests {
         @Test func saysBeforeBootingWhatTheConfigLacks() throws {
             let command = try Command()
             #expect(try command.run(["run", "-k", "6.12", "--dry-run"]) == .exited(0), "\(command.stderr)")
-            let words = command.stdout.split(separator: " ").map(String.init)
-            let image = try #require(words.firstIndex(of: "-kernel").map { words[$0 + 1] })
+            let image = try imagePath(command.stdout)
             try FileManager.default.copyItem(atPath: image, toPath: command.folder + "/vmlinuz")
             _ = try file(command, ".config", Array("CONFIG_PCI=y\n# CONFIG_BPF_SYSCALL is not set\n".utf8))
             let second = try Command()

@@ -94,6 +94,24 @@ extension MachineTests {
             try command.expectNothingLeft()
         }
 
+        /// ^C while a kernel is fetched: no half kernel is left that a later run would take for one.
+        @Test func stopsWhenInterruptedWhileFetching() throws {
+            let command = try Command()
+            let cache = try Command()
+            let environment = ["BPFTEST_CACHE": cache.folder]
+            try command.start(["run", "-k", "6.1", "mprog.tcx/M-002.ingress"], environment: environment)
+            #expect(try command.waits(for: "fetching linux-image-6.1"), "\(command.stderr)")
+            command.signal(SIGINT)
+            #expect(try command.finish(limit: .seconds(20)) == .exited(130), "\(command.stderr)")
+            #expect(command.stdout.isEmpty)
+            try command.expectNothingLeft()
+
+            let next = try Command()
+            #expect(
+                try next.run(["run", "-k", "6.1", "mprog.tcx/M-002.ingress"], environment: environment) == .exited(4),
+                "\(next.stderr)")
+        }
+
         /// Nothing can be cleaned up by a process that is killed: its machine ends by itself, and the next run sweeps.
         @Test func leavesNoMachineWhenKilled() throws {
             let command = try Command()
