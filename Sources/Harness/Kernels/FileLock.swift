@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import Glibc
+internal import Foundation
 internal import LinuxIO
+internal import Synchronization
 internal import SystemPackage
 
 /// One bpftest at a time: held until the value goes away, or the process, however that ends.
@@ -10,6 +11,7 @@ struct FileLock: ~Copyable {
     /// Waits for the lock.
     ///
     /// - Parameter onWait: called once, when another process has it.
+    /// - Throws: `.cancelled` as soon as the task is, whoever has the lock.
     static func take(_ path: FilePath, onWait: () -> Void) async throws(HarnessError) -> FileLock {
         let file: OwnedFD
         do {
@@ -17,24 +19,52 @@ struct FileLock: ~Copyable {
         } catch {
             throw .infrastructure("\(path) cannot be opened: \(error)")
         }
-        var waited = false
-        while let error = file.tryLock() {
-            guard error == .resourceTemporarilyUnavailable || error == .interrupted else {
-                throw .infrastructure("\(path) cannot be locked: \(error)")
-            }
-            if !waited { onWait() }
-            waited = true
-            do {
-                // There is no event to wait for: a lock that becomes free says nothing, and a waiting flock(2)
-                // would hold a thread that ^C cannot get at.
-                try await Task.sleep(for: .milliseconds(100))
-            } catch {
-                throw .cancelled
-            }
+        switch file.tryLock() {
+        case nil: return FileLock(file: file)
+        case Errno.resourceTemporarilyUnavailable?: onWait()
+        case let error?: throw .infrastructure("\(path) cannot be locked: \(error)")
         }
-        return FileLock(file: file)
+        switch await LockWait().wait(file.raw) {
+        case nil: return FileLock(file: file)
+        case Errno.canceled?: throw .cancelled
+        case let error?: throw .infrastructure("\(path) cannot be locked: \(error)")
+        }
     }
 
     /// Lets the next one in.
     consuming func release() {}
+}
+
+/// A waiting flock(2) on a thread of its own: the task that wants the lock can be cancelled all the same.
+///
+/// A cancelled wait leaves its thread in the system call. bpftest is on its way out then, and the thread goes with it.
+private final class LockWait: Sendable {
+    private let waiter = Mutex<CheckedContinuation<Errno?, Never>?>(nil)
+
+    /// - Returns: nil with the lock; `.canceled` without it.
+    func wait(_ descriptor: CInt) async -> Errno? {
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                waiter.withLock { $0 = continuation }
+                if Task.isCancelled { finish(.canceled) }
+                Thread {
+                    while flock(descriptor, LOCK_EX) != 0 {
+                        if errno != EINTR { return self.finish(Errno.last) }
+                    }
+                    self.finish(nil)
+                }.start()
+            }
+        } onCancel: {
+            finish(.canceled)
+        }
+    }
+
+    /// The first answer counts.
+    private func finish(_ answer: Errno?) {
+        let waiting = waiter.withLock { waiter in
+            defer { waiter = nil }
+            return waiter
+        }
+        waiting?.resume(returning: answer)
+    }
 }
