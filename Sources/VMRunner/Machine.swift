@@ -219,7 +219,8 @@ public final class Machine {
             open[index] = false
             return
         }
-        let bytes = ArraySlice(buffer[..<count])
+        // A copy of what came, so that the next read does not copy the whole buffer.
+        let bytes = ArraySlice(Array(buffer[..<count]))
         if channel.role == .output || channel.role == .control {
             // Everything printed before these bytes is in the console's socket by now.
             while open[0], try drainConsole() {}

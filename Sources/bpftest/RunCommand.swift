@@ -110,6 +110,10 @@ struct RunCommand: AsyncParsableCommand {
         options.bootLimit = .seconds(bootTimeout)
         options.keepMachineOnFailure = keepVmOnFailure
         options.verbose = verbose
+        options.machineWords =
+            (memory == 256 ? [] : ["--memory", "\(memory)"]) + (cpus == 1 ? [] : ["--cpus", "\(cpus)"])
+            + (disableKvm ? ["--disable-kvm"] : []) + (modules.map { ["--modules", $0] } ?? [])
+            + append.flatMap { ["--append", $0] }
         return options
     }
 

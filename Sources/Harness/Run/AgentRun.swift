@@ -193,7 +193,9 @@ struct AgentRun {
             diagnostics["splat"] = found.flatMap(\.lines).joined(separator: "\n")
             spoilt = true
         }
-        if outcome.isFailure, outcome != .failed(.test), diagnostics["console"] == nil, found.isEmpty {
+        // A wrong answer and a missing feature are explained by themselves; a hang or a crash by the console.
+        let explained = outcome == .failed(.test) || outcome == .failed(.absent)
+        if outcome.isFailure, !explained, diagnostics["console"] == nil, found.isEmpty {
             let tail = machine.console.tail()
             if !tail.isEmpty { diagnostics["console"] = tail.joined(separator: "\n") }
         }

@@ -144,8 +144,10 @@ final class KernelRun {
                 machine.kill()
                 self.machine = nil
             }
-            // An agent that ends cleanly without naming a case would be called for ever.
-            precondition(waiting.count < before, "a call of an agent settles one case at least")
+            // Called again it would settle nothing again, for ever.
+            guard waiting.count < before else {
+                throw .infrastructure("\(selection.suite.suite): a call of the agent settled no case")
+            }
         }
         tally.add(suiteTally)
         try journal.tell { try $0.suiteFinished(selection.suite.suite, tally: suiteTally) }
@@ -170,7 +172,8 @@ final class KernelRun {
     /// The command that runs a case alone.
     private func alone(_ id: CaseID, _ agent: Agent) -> String {
         let foreign = agent.isBuiltIn ? "" : " --agent \(shellQuoted(agent.file.string))"
-        return "bpftest run -k \(shellQuoted(kernel.spec))\(foreign) \(id)"
+        let machine = options.machineWords.map { " " + shellQuoted($0) }.joined()
+        return "bpftest run -k \(shellQuoted(kernel.spec))\(machine)\(foreign) \(id)"
     }
 
     /// Leaves the machine as it is, for a person to look at, until interrupted.

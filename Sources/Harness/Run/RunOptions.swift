@@ -14,6 +14,8 @@ public struct RunOptions: Sendable {
     /// Time from QEMU's start to the guest's hello.
     public var bootLimit = Duration.seconds(120)
     public var keepMachineOnFailure = false
+    /// The command line's options about machines, as given: part of the command that runs a case alone.
+    public var machineWords: [String] = []
     /// Agents' own words and the kernel's console go to the log too.
     public var verbose = false
 
