@@ -80,11 +80,19 @@ import Testing
 
     @Test func findsAFunctionByItsWholeName() throws {
         let file = try #require(BTFFile(blob("bpf_some_function")))
-        #expect(file.hasFunction("bpf_some_function", base: nil))
-        #expect(!file.hasFunction("bpf_some", base: nil))
-        #expect(!file.hasFunction("some_function", base: nil))
+        #expect(try file.hasFunction("bpf_some_function", base: nil))
+        #expect(try !file.hasFunction("bpf_some", base: nil))
+        #expect(try !file.hasFunction("some_function", base: nil))
         // A type's name, and no function's.
-        #expect(!file.hasFunction("int", base: nil))
+        #expect(try !file.hasFunction("int", base: nil))
+    }
+
+    @Test func doesNotCallAbsentWhatItCannotRead() throws {
+        var bytes = blob("bpf_some_function")
+        // The first type becomes one of a kind that does not exist yet.
+        bytes[24 + 7] = 31
+        let file = try #require(BTFFile(bytes))
+        #expect(throws: Errno.badMessage) { try file.hasFunction("bpf_some_function", base: nil) }
     }
 
     @Test func refusesWhatIsNoBTF() {

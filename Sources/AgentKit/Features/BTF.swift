@@ -15,8 +15,8 @@ enum KernelBTF {
     static func hasFunction(_ name: String) -> Result<Bool, Errno> {
         do {
             let vmlinux = try vmlinux()
-            if vmlinux.hasFunction(name, base: nil) { return .success(true) }
-            for module in try modules() where module.hasFunction(name, base: vmlinux) { return .success(true) }
+            if try vmlinux.hasFunction(name, base: nil) { return .success(true) }
+            for module in try modules() where try module.hasFunction(name, base: vmlinux) { return .success(true) }
             return .success(false)
         } catch {
             return .failure(error)
@@ -72,11 +72,14 @@ struct BTFFile: Sendable {
     }
 
     /// - Parameter base: for a module: the kernel's own, whose strings come first.
-    func hasFunction(_ name: String, base: BTFFile?) -> Bool {
+    /// - Throws: `.badMessage` for a kind of type that is not known: what comes after it cannot be read.
+    func hasFunction(_ name: String, base: BTFFile?) throws(Errno) -> Bool {
         var offsets: [UInt32] = []
         if let own = offset(of: name) { offsets.append(UInt32(own + (base?.strings.count ?? 0))) }
         if let inherited = base?.offset(of: name) { offsets.append(UInt32(inherited)) }
-        return !offsets.isEmpty && hasFunction(nameAt: offsets)
+        if offsets.isEmpty { return false }
+        guard let found = hasFunction(nameAt: offsets) else { throw .badMessage }
+        return found
     }
 
     /// Where a whole string starts in the table of strings.
@@ -93,7 +96,7 @@ struct BTFFile: Sendable {
         }
     }
 
-    private func hasFunction(nameAt offsets: [UInt32]) -> Bool {
+    private func hasFunction(nameAt offsets: [UInt32]) -> Bool? {
         unsafe bytes.withUnsafeBytes { raw in
             var at = types.lowerBound
             while at + 12 <= types.upperBound {
@@ -101,7 +104,7 @@ struct BTFFile: Sendable {
                 let info = unsafe raw.loadUnaligned(fromByteOffset: at + 4, as: UInt32.self)
                 let kind = info >> 24 & 0x1f
                 if kind == Self.functionKind, offsets.contains(name) { return true }
-                guard let extra = Self.extraBytes(kind, count: Int(info & 0xffff)) else { return false }
+                guard let extra = Self.extraBytes(kind, count: Int(info & 0xffff)) else { return nil }
                 at += 12 + extra
             }
             return false
