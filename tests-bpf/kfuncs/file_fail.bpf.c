@@ -154,7 +154,7 @@ int BPF_PROG(store_in_map, struct file *file)
 }
 
 SEC("?lsm.s/file_open")
-__failure __msg("R1 must have zero offset when passed to release func")
+__failure __msg("R1 must have zero offset when passed to release func or trusted arg to kfunc")
 int BPF_PROG(put_with_offset, struct file *file)
 {
 	struct file *exe = own_exe();

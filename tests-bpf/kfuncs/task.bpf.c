@@ -42,7 +42,10 @@ int in_syscall(void *context)
 SEC("tracepoint/sched/sched_switch")
 int in_tracepoint(void *context)
 {
-	acquire_and_release(bpf_get_current_task_btf());
+	if ((bpf_get_current_pid_tgid() >> 32) != pid_wanted)
+		return 0;
+	__sync_fetch_and_add(&found, acquire_and_release(bpf_get_current_task_btf()));
+	__sync_fetch_and_add(&runs, 1);
 	return 0;
 }
 
@@ -120,6 +123,51 @@ int keep_current(void *context)
 	return 1;
 }
 
+/* Leaves a reference to each process that one process starts: the last one stays in the map. */
+SEC("tp_btf/task_newtask")
+int BPF_PROG(keep_newtask, struct task_struct *task, __u64 clone_flags)
+{
+	struct task_struct *acquired, *old;
+	int key = 0;
+	struct kept *slot;
+
+	if ((bpf_get_current_pid_tgid() >> 32) != pid_wanted)
+		return 0;
+	slot = bpf_map_lookup_elem(&keep, &key);
+	if (!slot)
+		return 0;
+	acquired = bpf_task_acquire(task);
+	if (!acquired)
+		return 0;
+	old = bpf_kptr_xchg(&slot->task, acquired);
+	if (old)
+		bpf_task_release(old);
+	runs++;
+	return 0;
+}
+
+/* Looks at it where it is: 1 when there is one. */
+SEC("syscall")
+int read_kept(void *context)
+{
+	struct task_struct *task;
+	int key = 0, there = 0;
+	struct kept *slot = bpf_map_lookup_elem(&keep, &key);
+
+	if (!slot)
+		return 0;
+	bpf_rcu_read_lock();
+	task = slot->task;
+	if (task) {
+		there = 1;
+		found_pid = task->pid;
+		users = task->rcu_users.refs.counter;
+		found = acquire_and_release(task);
+	}
+	bpf_rcu_read_unlock();
+	return there;
+}
+
 /* Takes it out again. */
 SEC("syscall")
 int drop_kept(void *context)
@@ -147,9 +195,10 @@ int release_in_caller(struct __sk_buff *skb)
 {
 	struct task_struct *task = acquire_in_subprogram();
 
-	if (task)
-		bpf_task_release(task);
-	return 0;
+	if (!task)
+		return 0;
+	bpf_task_release(task);
+	return 1;
 }
 
 int bpf_kfunc_that_no_kernel_has(void) __ksym_weak;

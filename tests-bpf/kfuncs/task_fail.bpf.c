@@ -102,7 +102,7 @@ int BPF_PROG(release_stack, struct task_struct *task, __u64 clone_flags)
 }
 
 SEC("?tp_btf/task_newtask")
-__failure __msg("release kernel function bpf_task_release expects")
+__failure __msg("R1 must be referenced or trusted")
 int BPF_PROG(release_kptr, struct task_struct *task, __u64 clone_flags)
 {
 	struct task_struct *kept;
@@ -190,7 +190,7 @@ int acquire_in_raw_tp(struct bpf_raw_tracepoint_args *context)
 }
 
 SEC("?syscall")
-__failure __msg("is sleepable within rcu_read_lock region")
+__failure __msg("kernel func bpf_copy_from_user_str is sleepable within rcu_read_lock region")
 int sleep_under_rcu(void *context)
 {
 	char text[8];
@@ -202,7 +202,7 @@ int sleep_under_rcu(void *context)
 }
 
 SEC("?syscall")
-__failure __msg("nested rcu read lock")
+__failure __msg("nested rcu read lock (kernel function bpf_rcu_read_lock)")
 int rcu_lock_twice(void *context)
 {
 	bpf_rcu_read_lock();
@@ -221,7 +221,7 @@ int rcu_unlock_missing(void *context)
 }
 
 SEC("?syscall")
-__failure __msg("unmatched rcu read unlock")
+__failure __msg("unmatched rcu read unlock (kernel function bpf_rcu_read_unlock)")
 int rcu_lock_missing(void *context)
 {
 	bpf_rcu_read_unlock();
@@ -307,6 +307,16 @@ __failure __msg("Unreleased reference")
 int leak_in_global_function(struct __sk_buff *skb)
 {
 	sink = leak_in_global(1);
+	return 0;
+}
+
+void bpf_kfunc_that_no_kernel_has(void) __ksym_weak;
+
+SEC("?syscall")
+__failure __msg("invalid kernel function call not eliminated in verifier pass")
+int call_absent(void *context)
+{
+	bpf_kfunc_that_no_kernel_has();
 	return 0;
 }
 

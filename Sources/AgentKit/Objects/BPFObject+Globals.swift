@@ -60,12 +60,17 @@ extension BPFObject {
 }
 
 extension BPFObject {
-    /// BPF_PROG_TEST_RUN of a `syscall` program, without a context.
+    /// BPF_PROG_TEST_RUN, without a context.
     ///
+    /// - Parameter data: the packet for a program that takes one, 14 bytes at least; nothing for `syscall` programs.
     /// - Returns: what the program returned, or the errno.
-    public func run(_ program: String) throws(LoadError) -> Result<UInt32, Errno> {
+    public func run(_ program: String, data: [UInt8] = []) throws(LoadError) -> Result<UInt32, Errno> {
         var attr = Attr(size: 80)
         attr.set(try self.program(program), at: 0)
-        return attr.call(.progTestRun).map { _ in attr.get(at: 4) }
+        attr.set(UInt32(data.count), at: 8)
+        return unsafe data.withUnsafeBytes { packet in
+            if !data.isEmpty { attr.set(UInt64(UInt(bitPattern: packet.baseAddress)), at: 16) }
+            return attr.call(.progTestRun).map { _ in attr.get(at: 4) }
+        }
     }
 }

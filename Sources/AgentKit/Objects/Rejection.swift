@@ -58,6 +58,7 @@ extension Test {
             if !error.log.isEmpty,
                 allowed.contains(where: { $0.errno == error.errno && error.log.contains($0.fragment) })
             {
+                expectAnnotations(object, program: program, in: error.log, file: file, line: line)
                 return
             }
             let lines = error.log.split(separator: "\n").suffix(12)
@@ -72,4 +73,24 @@ extension Test {
                 errno: error.errno, file: file, line: line)
         }
     }
+
+    /// States that the object's own annotations hold too, on the release whose words they are: they make the object
+    /// usable under the kernel's own runner, which nothing else here would notice if it were wrong.
+    private func expectAnnotations(_ object: String, program: String, in log: String, file: String, line: Int) {
+        guard KernelRelease.running == Self.annotated else { return }
+        do {
+            let messages = try BPFObject.expectedMessages(object, program: program)
+            expect(!messages.isEmpty, "\(program) is annotated with the verifier's message", file: file, line: line)
+            for message in messages where !log.contains(message) {
+                fail(
+                    "the annotation of \(program) is the verifier's message", expected: message,
+                    observed: "not in the verifier's log", file: file, line: line)
+                note("verifier_log", log.split(separator: "\n").suffix(12).joined(separator: "\n"))
+            }
+        } catch {
+            fail("\(error)", file: file, line: line)
+        }
+    }
+
+    private static let annotated = KernelRelease(6, 12)
 }

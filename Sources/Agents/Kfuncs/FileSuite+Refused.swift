@@ -22,7 +22,7 @@ let refusedFilePrograms: [Refused] = [
     Refused("K-014", "a file's address in a map does not keep the file", "store_in_map", .leak),
     Refused(
         "K-015", "a file is released by its own address, not by one inside", "put_with_offset",
-        Rejection(.EINVAL, "R1 must have zero offset when passed to release func")),
+        Rejection(.EINVAL, "R1 must have zero offset when passed to release func or trusted arg to kfunc")),
     Refused(
         "K-016", "a task is not released as a file", "put_task",
         Rejection(

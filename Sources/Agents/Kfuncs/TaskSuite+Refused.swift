@@ -34,7 +34,7 @@ let refusedTaskPrograms: [Refused] = [
     Refused("K-050", "a dying task is not acquired", "acquire_dying", needs: [.bpfLSM], .notRCU),
     Refused(
         "K-099", "no sleeping function inside an RCU section", "sleep_under_rcu", needs: [Features.copyString],
-        Rejection(.EACCES, "is sleepable within rcu_read_lock region")),
+        Rejection(.EACCES, "kernel func bpf_copy_from_user_str is sleepable within rcu_read_lock region")),
     Refused(
         "K-101", "an RCU section ends before the program", "rcu_unlock_missing",
         Rejection(.EINVAL, "bpf_rcu_read_unlock is missing").then(
@@ -42,7 +42,7 @@ let refusedTaskPrograms: [Refused] = [
             "BPF_EXIT instruction in main prog cannot be used inside bpf_rcu_read_lock-ed region")),
     Refused(
         "K-102", "no RCU section ends that was not begun", "rcu_lock_missing",
-        Rejection(.EINVAL, "unmatched rcu read unlock")),
+        Rejection(.EINVAL, "unmatched rcu read unlock (kernel function bpf_rcu_read_unlock)")),
     Refused("K-103", "a kptr is no RCU pointer outside an RCU section", "acquire_kptr_outside_rcu", .notRCU),
     Refused(
         "K-104", "preemption is enabled before the program ends", "preempt_enable_missing",
@@ -58,4 +58,7 @@ let refusedTaskPrograms: [Refused] = [
         Rejection(.EINVAL, "tail_call would lead to reference leak")),
     Refused("K-115", "a static function leaks as its caller does", "leak_in_subprogram", .leak),
     Refused("K-116", "a global function leaks on its own", "leak_in_global_function", .leak),
+    Refused(
+        "K-120", "a weak kfunc that no kernel has is not called", "call_absent",
+        Rejection(.EINVAL, "invalid kernel function call not eliminated in verifier pass")),
 ]

@@ -38,8 +38,20 @@ public let taskSuite = Suite("kfuncs.task", "kfuncs that acquire and release tas
             "K-052.\(section)", "\(section) programs may acquire a task", spec: ["K-052"], since: "6.12", needs: needs
         ) { test in
             let object = try BPFObject(object, programs: [program])
-            if program == "in_syscall" {
-                test.expect(try object.run(program).get(), equals: 1, "1 for acquired")
+            switch program {
+            case "in_syscall": test.expect(try object.run(program).get(), equals: 1, "1 for acquired")
+            case "in_tracepoint":
+                try object.set("pid_wanted", to: getpid())
+                let attached = try object.attach(program)
+                try withExtendedLifetime(attached) {
+                    // Waiting for a child is a switch away from this process.
+                    let child = try Worker { _ in "" }
+                    _ = try child.finish()
+                }
+                let runs = try object.value(of: "runs", as: Int32.self)
+                test.expect(runs > 0, "the program ran when this process was switched away from")
+                test.expect(try object.value(of: "found"), equals: runs, "tasks acquired: one in each run")
+            default: break  // the specification has it load, no more
             }
         }
     }
@@ -74,6 +86,30 @@ public let taskSuite = Suite("kfuncs.task", "kfuncs that acquire and release tas
             "the task's pid in the initial namespace: not the caller")
     }
     Case(
+        "K-058", "a task kept in a map can be read and acquired after its process is gone", since: "6.12", needs: needs
+    ) {
+        test in
+        let object = try BPFObject(object, programs: ["keep_newtask", "read_kept", "drop_kept", "from_pid"])
+        test.expect(try object.run("read_kept").get(), equals: 0, "0: the map is empty at first")
+        try object.set("pid_wanted", to: getpid())
+        let attached = try object.attach("keep_newtask")
+        let pid = try withExtendedLifetime(attached) {
+            let child = try Worker { _ in "\(getpid())" }
+            return Int32(try child.finish())
+        }
+        test.expect(try object.value(of: "runs", as: Int32.self), equals: 1, "runs of the program for one fork")
+        // It has been waited for: its number finds nothing any more.
+        try object.set("pid_wanted", to: pid ?? -1)
+        test.expect(try object.run("from_pid").get(), equals: 0, "0: bpf_task_from_pid finds no such process")
+        test.expect(try object.run("read_kept").get(), equals: 1, "1: the map still has the task")
+        test.expect(try object.value(of: "found_pid", as: Int32.self), equals: pid ?? -1, "pid read from the task")
+        test.expect(try object.value(of: "users", as: Int32.self) >= 1, "rcu_users: the map's reference counts")
+        test.expect(
+            try object.value(of: "found", as: Int32.self), equals: 1, "1: acquired once more, for rcu_users is not 0")
+        test.expect(try object.run("drop_kept").get(), equals: 1, "the reference is taken out and released")
+        test.expect(try object.run("read_kept").get(), equals: 0, "0: the map is empty at the end")
+    }
+    Case(
         "K-059", "100000 acquires and releases leave the reference count as it was", since: "6.12",
         needs: needs + [Features.iterNum]
     ) { test in
@@ -95,8 +131,10 @@ public let taskSuite = Suite("kfuncs.task", "kfuncs that acquire and release tas
         test.expect(try object.run("drop_kept").get(), equals: 1, "the reference is taken out and released")
         test.expect(try users(), equals: before, "rcu_users at the end")
     }
-    Case("K-114", "a task acquired in a subprogram is released by its caller", since: "6.12", needs: needs) { _ in
-        _ = try BPFObject(object, programs: ["release_in_caller"])
+    Case("K-114", "a task acquired in a subprogram is released by its caller", since: "6.12", needs: needs) { test in
+        let object = try BPFObject(object, programs: ["release_in_caller"])
+        let frame = [UInt8](repeating: 0, count: 64)
+        test.expect(try object.run("release_in_caller", data: frame).get(), equals: 1, "1: acquired and released")
     }
     Case("K-119", "a weak kfunc that no kernel has is a branch not taken", since: "6.12", needs: needs) { test in
         let object = try BPFObject(object, programs: ["weak_absent"])
@@ -122,7 +160,9 @@ public let taskSuite = Suite("kfuncs.task", "kfuncs that acquire and release tas
         if release >= .v7_2 {
             _ = try BPFObject(refusing, programs: [program])
         } else if release <= KernelRelease(6, 12) {
-            test.expect(refusing, program: program, refused: Rejection(.EINVAL, "nested rcu read lock"))
+            test.expect(
+                refusing, program: program,
+                refused: Rejection(.EINVAL, "nested rcu read lock (kernel function bpf_rcu_read_lock)"))
         } else {
             throw test.skip("which of 6.13 to 7.1 began to count is not known")
         }
