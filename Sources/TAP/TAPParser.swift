@@ -130,9 +130,12 @@ public struct TAPParser: Sendable {
     private mutating func continueBlock(
         _ text: String, _ content: Substring, _ indentation: Int, _ events: inout [TAPEvent]
     ) -> Bool {
-        guard var open = block else { return false }
+        // Only its small parts are copied out: a second owner of the lines would make each append copy all of them.
+        guard let kind = block?.kind, let blockIndentation = block?.indentation, let size = block?.size else {
+            return false
+        }
         var entry: String
-        switch open.kind {
+        switch kind {
         case .agent:
             // A block that a result line interrupts is over: its writer died in the middle.
             guard content.hasPrefix("#") else {
@@ -142,24 +145,25 @@ public struct TAPParser: Sendable {
             let inner = content.dropFirst()
             entry = String(inner.first == " " ? inner.dropFirst() : inner)
         case .yaml:
-            guard indentation >= open.indentation || content.isEmpty else {
+            guard indentation >= blockIndentation || content.isEmpty else {
                 closeBlock(&events)
                 return false
             }
-            entry = String(text.dropFirst(open.indentation))
+            entry = String(text.dropFirst(blockIndentation))
         }
         if entry == "..." {
             closeBlock(&events)
             return true
         }
-        if open.size + entry.utf8.count > limits.block {
-            if open.size <= limits.block { events.append(.truncated("a diagnostic block was cut")) }
-            open.size = limits.block + 1
+        // An empty line costs memory too.
+        let cost = entry.utf8.count + 1
+        if size + cost > limits.block {
+            if size <= limits.block { events.append(.truncated("a diagnostic block was cut")) }
+            block?.size = limits.block + 1
         } else {
-            open.size += entry.utf8.count
-            open.lines.append(entry)
+            block?.size += cost
+            block?.lines.append(entry)
         }
-        block = open
         return true
     }
 

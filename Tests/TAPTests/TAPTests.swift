@@ -127,6 +127,12 @@ import Testing
         #expect(found.last == .point(depth: 0, TestPoint(ok: true, number: 1, description: "x")))
     }
 
+    /// Linear: with a copy for each line this takes minutes.
+    @Test(.timeLimit(.minutes(1))) func aBlockOfManyLinesIsReadInLinearTime() {
+        let found = events("# ---\n" + String(repeating: "# x: y\n", count: 200_000) + "# ...\nok 1 after\n")
+        #expect(found.last == .point(depth: 0, TestPoint(ok: true, number: 1, description: "after")))
+    }
+
     /// An agent that dies inside a block: the result line that somebody else prints then is not swallowed.
     @Test func aResultEndsAnOpenBlock() {
         let found = events("# ---\n# message: \"m\"\nnot ok 1 x\n")
