@@ -48,8 +48,12 @@ build-tests: setup objects
 run: build
 	@$(BIN)/bpftest run $(foreach k,$(KERNELS),-k $(k)) $(ARGS)
 
+# What failed is said once more at the end: a reader of the last lines of a long log finds it there.
 test: build-tests
-	@$(SWIFT) test $(SWIFT_FLAGS) --skip-build $(ARGS)
+	@bash -o pipefail -c '$(SWIFT) test $(SWIFT_FLAGS) --skip-build $(ARGS) 2>&1 | tee $(BUILD)/test.log' || { \
+		echo "What failed (all of it: $(BUILD)/test.log):"; \
+		grep -a -e "recorded an issue" -e "^↳" $(BUILD)/test.log | cut -c 1-600 | tail -n 12; \
+		exit 1; }
 
 # What needs no virtual machine: quick enough for every commit.
 check: lint build-tests

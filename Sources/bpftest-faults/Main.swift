@@ -37,6 +37,8 @@ struct Main {
                 }
             ),
             ("panic", { put("/proc/sysrq-trigger", "c") }),
+            // The same by a process that lets nobody else run: the machine takes the result before it along.
+            ("panic-first", { put("/proc/sysrq-trigger", "c") }),
             // What a WARN leaves on the console (recorded on 6.12); the kernel offers no way to ask for a real one.
             (
                 "warn",
@@ -71,6 +73,7 @@ struct Main {
             let fault = faults.first(where: { "fault.\($0.name)" == arguments[2] })
         else { exit(2) }
         let cases = arguments[3...]
+        if fault.name == "panic-first", cases.contains("bad") { neverYield() }
         if fault.name != "no-plan" || !cases.contains("bad") { say("KTAP version 1\n1..\(cases.count)\n") }
         for (index, name) in cases.enumerated() {
             say("# bpftest: case \(name)\n")
@@ -100,6 +103,12 @@ struct Main {
             if written < 0 { exit(9) }
         }
         exit(0)
+    }
+
+    /// On one processor nobody else runs until this process sleeps, which it does not.
+    static func neverYield() {
+        var parameters = sched_param(sched_priority: 50)
+        if unsafe sched_setscheduler(0, SCHED_FIFO, &parameters) != 0 { exit(10) }
     }
 
     static func put(_ path: String, _ text: String) {

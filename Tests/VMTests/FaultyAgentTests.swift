@@ -23,6 +23,7 @@ extension MachineTests {
             Fault(name: "not-text", blame: "agent broke", message: "exit status 1"),
             Fault(name: "endless-line", blame: "agent broke", message: "was cut after"),
             Fault(name: "panic", blame: "kernel broke", message: "sysrq triggered crash"),
+            Fault(name: "panic-first", blame: "kernel broke", message: "sysrq triggered crash"),
             Fault(name: "warn", blame: "kernel broke", message: "WARNING: CPU: 0"),
             Fault(name: "wrong-name", blame: "agent broke", message: "a result for nobody"),
             Fault(name: "bail-out", blame: "agent broke", message: "the agent gives up"),

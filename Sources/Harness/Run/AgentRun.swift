@@ -141,7 +141,7 @@ struct AgentRun {
         switch event {
         case .caseStarted(let id):
             if let current, current.id != id {
-                try blame(.agent, "the agent went on to \(id) without a result", report)
+                try blame(.agent, "the agent went on to \(id) without a result", of: current.id, report)
             }
             guard waiting.contains(id) else { return }
             current = (id, .now)
@@ -209,11 +209,24 @@ struct AgentRun {
                 id: id, outcome: outcome, diagnostics: diagnostics, duration: start.map { .now - $0 } ?? .zero))
     }
 
-    /// Charges trouble to the case under way, or to the next one due.
+    /// The case that an agent was at, as far as can be told.
+    ///
+    /// A machine that goes down takes along what was still in its pipes, results too: the console, where each case is
+    /// announced, then knows better how far the agent had come. Cases before that one stay to be run once more.
+    private var underWay: String? {
+        if let announced = splats.announced, announced.hasPrefix(suite + "/") {
+            let id = String(announced.dropFirst(suite.count + 1))
+            if waiting.contains(id) { return id }
+        }
+        return current?.id ?? waiting.first
+    }
+
+    /// Charges trouble to a case; without one named, to that under way or the next one due.
     private mutating func blame(
-        _ blame: Outcome.Blame, _ message: String, _ report: (Finding) throws(HarnessError) -> Void
+        _ blame: Outcome.Blame, _ message: String, of culprit: String? = nil,
+        _ report: (Finding) throws(HarnessError) -> Void
     ) throws(HarnessError) {
-        guard let id = current?.id ?? waiting.first else { return }
+        guard let id = culprit ?? underWay else { return }
         var diagnostics = notes
         diagnostics["message"] = message
         if !complaints.isEmpty { diagnostics["stderr"] = String(decoding: complaints, as: UTF8.self) }
@@ -244,7 +257,7 @@ struct AgentRun {
         let console = machine.console.tail()
         guard guestAsked || !splats.splats.isEmpty else {
             throw .infrastructure(
-                "QEMU ended by itself (\(how)) while \(suite)/\(current?.id ?? waiting.first ?? "?") ran"
+                "QEMU ended by itself (\(how)) while \(suite)/\(underWay ?? "?") ran"
                     + (machine.complaints.isEmpty ? "" : ": \(machine.complaints)")
                     + (console.isEmpty ? "" : "; console: \(console.suffix(3).joined(separator: " | "))"))
         }

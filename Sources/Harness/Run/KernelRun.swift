@@ -113,6 +113,7 @@ final class KernelRun {
         var suiteTally = Tally()
         let titles = Dictionary(selection.cases.map { ($0.id, $0.title) }, uniquingKeysWith: { first, _ in first })
         var waiting = selection.cases.map(\.id)
+        var order = InOrder(selection.cases.map(\.id))
         while !waiting.isEmpty {
             let before = waiting.count
             if let (failure, console) = try machineForMore() {
@@ -120,7 +121,7 @@ final class KernelRun {
                     let result = bootResult(
                         CaseID(suite: selection.suite.suite, id: id), titles[id] ?? "", failure, console)
                     suiteTally.count(result.outcome)
-                    try journal.record(result)
+                    for one in order.add(result) { try journal.record(one) }
                 }
                 break
             }
@@ -137,7 +138,7 @@ final class KernelRun {
                     kernel: name, name: id, title: titles[finding.id] ?? "", outcome: finding.outcome,
                     diagnostics: diagnostics, duration: finding.duration)
                 suiteTally.count(result.outcome)
-                try journal.record(result)
+                for one in order.add(result) { try journal.record(one) }
             }
             if suiteTally.failed > 0, options.keepMachineOnFailure { try keep(machine) }
             if end == .spoilt || waiting.count == before {
@@ -194,6 +195,27 @@ final class KernelRun {
         } catch {
             throw .cancelled
         }
+    }
+}
+
+/// Holds back results until those of the cases before them are there.
+struct InOrder {
+    private var due: ArraySlice<String>
+    private var held: [String: CaseResult] = [:]
+
+    init(_ ids: [String]) {
+        due = ids[...]
+    }
+
+    /// - Returns: what can be reported now, in order.
+    mutating func add(_ result: CaseResult) -> [CaseResult] {
+        held[result.name.id] = result
+        var ready: [CaseResult] = []
+        while let next = due.first, let one = held.removeValue(forKey: next) {
+            ready.append(one)
+            due.removeFirst()
+        }
+        return ready
     }
 }
 

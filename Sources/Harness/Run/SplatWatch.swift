@@ -29,7 +29,8 @@ struct SplatWatch {
 
     private(set) var splats: [Splat] = []
     private var open = false
-    private var announced: String?
+    /// The case that the console announced last, as SUITE/CASE.
+    private(set) var announced: String?
 
     mutating func read(_ line: String) {
         if let range = line.firstRange(of: Self.announcement) {
