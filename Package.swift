@@ -67,13 +67,14 @@ let package = Package(
                 "VMRunner", "GuestProtocol", "TAP", "LinuxIO", system,
                 .product(name: "Subprocess", package: "swift-subprocess"),
             ], swiftSettings: strict),
+        .target(name: "TerminalUI", dependencies: ["Harness", system], swiftSettings: strict),
         .executableTarget(
             name: "bpftest-bench", dependencies: ["Harness", "VMRunner", "TAP", "LinuxIO", system],
             swiftSettings: strict),
         .executableTarget(
             name: "bpftest",
             dependencies: [
-                "Harness", "VMRunner", "TAP", "LinuxIO", system,
+                "Harness", "TerminalUI", "VMRunner", "TAP", "LinuxIO", system,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             // Installed, it needs no Swift toolchain.
@@ -89,6 +90,12 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "HarnessTests", dependencies: ["Harness", "VMRunner", "TAP", system], swiftSettings: strict),
+        .target(
+            name: "TerminalModel", dependencies: ["LinuxIO", "CLinux", system], path: "Tests/Support/TerminalModel",
+            swiftSettings: strict),
+        .testTarget(
+            name: "TerminalUITests", dependencies: ["TerminalUI", "TerminalModel", "Harness", "LinuxIO", system],
+            swiftSettings: strict),
         .executableTarget(
             name: "agent-fixture", dependencies: ["AgentKit", "LinuxIO", system], path: "Tests/Support/AgentFixture",
             swiftSettings: strict),
@@ -96,7 +103,8 @@ let package = Package(
             name: "AgentKitTests", dependencies: ["AgentKit", "TAP", "LinuxIO", "agent-fixture", system],
             swiftSettings: strict),
         .testTarget(
-            name: "VMTests", dependencies: ["Harness", "VMRunner", "TAP", "LinuxIO", system], swiftSettings: strict),
+            name: "VMTests", dependencies: ["Harness", "VMRunner", "TAP", "LinuxIO", "TerminalModel", system],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -5,6 +5,7 @@ internal import Harness
 internal import LinuxIO
 internal import SystemPackage
 internal import TAP
+internal import TerminalUI
 internal import VMRunner
 
 struct RunCommand: AsyncParsableCommand {
@@ -198,11 +199,13 @@ struct RunCommand: AsyncParsableCommand {
     ) async throws(HarnessError) -> Int32 {
         let jsonFile = try json.map { (path) throws(HarnessError) in try ResultFile(path) }
         let dialect = format
+        let progress = Terminal.showProgress(environment: ProcessInfo.processInfo.environment)
+        defer { progress?.ended() }
         let answer = await Runner.onThread {
             Result { () throws(HarnessError) in
                 var sinks: [any ResultSink] = [TAPReporter(dialect: dialect, write: Terminal.results)]
                 if let jsonFile { sinks.append(JSONLinesReporter(write: jsonFile.write)) }
-                let journal = Journal(sinks: sinks, log: Terminal.log)
+                let journal = Journal(sinks: sinks, log: Terminal.log, observer: progress)
                 return try runner.run(kernels: kernels, selections: selections, journal: journal, work: work)
             }
         }

@@ -2,22 +2,38 @@
 internal import Foundation
 internal import Harness
 internal import LinuxIO
+internal import Synchronization
 internal import SystemPackage
+internal import TerminalUI
 internal import VMRunner
 
 /// Where bpftest speaks: results on stdout, everything else on stderr.
 enum Terminal {
+    /// What is drawn below everything else, while there is something to be drawn.
+    private static let progress = Mutex<LiveProgress?>(nil)
+
+    /// Makes the display of a run's progress, where there is somebody to see it.
+    static func showProgress(environment: [String: String]) -> LiveProgress? {
+        let new = LiveProgress(environment: environment)
+        progress.withLock { $0 = new }
+        return new
+    }
+
     /// A line for a person, on stderr. A reader that is gone is no reason to stop.
     static func log(_ text: String) {
-        FileHandle.standardError.write(Data((text.hasSuffix("\n") ? text : text + "\n").utf8))
+        let line = Data((text.hasSuffix("\n") ? text : text + "\n").utf8)
+        guard let progress = progress.withLock({ $0 }) else { return FileHandle.standardError.write(line) }
+        progress.interleave { FileHandle.standardError.write(line) }
     }
 
     /// Writes results; what cannot be written is an error, since nobody would see it otherwise.
     static func results(_ text: String) throws {
-        try Output.write(text, to: 1)
+        guard isatty(1) == 1, let progress = progress.withLock({ $0 }) else { return try Output.write(text, to: 1) }
+        try progress.interleave(endsLine: text.hasSuffix("\n")) { try Output.write(text, to: 1) }
     }
 
     static func end(_ code: Int32) -> Never {
+        progress.withLock { $0 }?.ended()
         exit(code)
     }
 

@@ -5,3 +5,4 @@
 #include "clinux_bpf.h"
 #include "clinux_spawn.h"
 #include "clinux_system.h"
+#include "clinux_terminal.h"

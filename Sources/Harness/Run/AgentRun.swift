@@ -28,6 +28,8 @@ struct AgentRun {
     let options: RunOptions
     let runDeadline: ContinuousClock.Instant?
     let log: (String) -> Void
+    /// Told of each case that begins.
+    var announce: (CaseID) -> Void = { _ in }
 
     private var waiting: [String]
     private var parser = TAPParser()
@@ -145,6 +147,7 @@ struct AgentRun {
             }
             guard waiting.contains(id) else { return }
             current = (id, .now)
+            announce(CaseID(suite: suite, id: id))
             deadline = .now + options.caseLimit
         case .diagnosticsBefore(_, let diagnostics): notes = diagnostics
         case .point(let depth, let point):

@@ -7,11 +7,16 @@ public final class Journal {
     private var sinks: [any ResultSink]
     /// Progress and explanations for a person: never results.
     public let log: (String) -> Void
+    /// Shows what goes on meanwhile.
+    let observer: (any RunObserver)?
     public private(set) var tally = Tally()
 
-    public init(sinks: [any ResultSink], log: @escaping (String) -> Void) {
+    public init(
+        sinks: [any ResultSink], log: @escaping (String) -> Void, observer: (any RunObserver)? = nil
+    ) {
         self.sinks = sinks
         self.log = log
+        self.observer = observer
     }
 
     public func tell(_ event: (inout any ResultSink) throws -> Void) throws(HarnessError) {
@@ -26,6 +31,7 @@ public final class Journal {
 
     func record(_ result: CaseResult) throws(HarnessError) {
         tally.count(result.outcome)
+        observer?.finished(result, worker: 0)
         try tell { try $0.caseFinished(result) }
     }
 }

@@ -53,6 +53,7 @@ final class KernelRun {
 
     /// - Throws: only what is the kernel's fault.
     private func makeMachine() throws(HarnessError.Boot) -> [String] {
+        journal.observer?.idle(worker: 0, doing: "booting \(name)")
         do {
             let made = try factory.make()
             machine = made.machine
@@ -129,6 +130,7 @@ final class KernelRun {
             var call = AgentRun(
                 machine: machine, suite: selection.suite.suite, cases: waiting, judge: judge, options: options,
                 runDeadline: deadline, log: journal.log)
+            call.announce = { [name, journal] in journal.observer?.started($0, kernel: name, worker: 0) }
             let end = try call.run(agent: selection.agent) { finding throws(HarnessError) in
                 waiting.removeAll { $0 == finding.id }
                 let id = CaseID(suite: selection.suite.suite, id: finding.id)

@@ -29,6 +29,8 @@ public struct Runner: Sendable {
     ) throws(HarnessError) -> Tally {
         let deadline = options.runLimit.map { ContinuousClock.now + $0 }
         let agents = selections.map(\.agent).reduce(into: [Agent]()) { if !$0.contains($1) { $0.append($1) } }
+        journal.observer?.planned(kernels.count * selections.map(\.cases.count).reduce(0, +))
+        defer { journal.observer?.ended() }
         do throws(HarnessError) {
             try journal.tell { try $0.runStarted(kernels: kernels.count) }
             for kernel in kernels {
