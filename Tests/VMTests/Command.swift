@@ -42,9 +42,12 @@ final class Command {
 
     /// Starts `bpftest ARGUMENTS`.
     ///
-    /// - Parameter standardOutput: a file for stdout instead of what `stdout` collects.
+    /// - Parameters:
+    ///   - standardOutput: a file for stdout instead of what `stdout` collects.
+    ///   - terminal: a descriptor for stderr, and for stdout unless that goes to a file.
     func start(
-        _ arguments: [String], environment: [String: String] = [:], standardOutput: String? = nil
+        _ arguments: [String], environment: [String: String] = [:], standardOutput: String? = nil,
+        terminal: CInt? = nil
     ) throws {
         var settings = ProcessInfo.processInfo.environment
         settings["TMPDIR"] = folder
@@ -60,7 +63,8 @@ final class Command {
         var spawn = Spawn(
             path: words[0], arguments: words, environment: settings.map { "\($0.key)=\($0.value)" })
         spawn.descriptors = [
-            0: nothing.raw, 1: standardOutput == nil ? theirOutput.raw : file.raw, 2: theirErrors.raw,
+            0: nothing.raw, 1: standardOutput == nil ? terminal ?? theirOutput.raw : file.raw,
+            2: terminal ?? theirErrors.raw,
         ]
         pid = try spawn.start()
         output = Shared(outputs.first)
