@@ -29,6 +29,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         // Shared by host and guest.
@@ -66,6 +67,7 @@ let package = Package(
             dependencies: [
                 "VMRunner", "GuestProtocol", "TAP", "LinuxIO", system,
                 .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "GRDB", package: "GRDB.swift"),
             ], swiftSettings: strict),
         .target(name: "TerminalUI", dependencies: ["Harness", system], swiftSettings: strict),
         .executableTarget(
@@ -77,9 +79,9 @@ let package = Package(
                 "Harness", "TerminalUI", "VMRunner", "TAP", "LinuxIO", system,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            // Installed, it needs no Swift toolchain.
+            // Installed, it needs no Swift toolchain and no libsqlite3.
             swiftSettings: strict + [.unsafeFlags(["-static-stdlib"])],
-            linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
+            linkerSettings: [.unsafeFlags(["-static-stdlib", "-L\(Context.packageDirectory)/scripts/link"])]),
 
         // Pure tests and tests on real sockets and processes; VMTests boots real kernels.
         .testTarget(name: "TAPTests", dependencies: ["TAP"], swiftSettings: strict),

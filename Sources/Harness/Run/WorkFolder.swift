@@ -44,7 +44,7 @@ public final class WorkFolder: Sendable {
     }
 
     /// Field 22 of /proc/PID/stat: clock ticks since the host's start.
-    private static func startTime(_ pid: Int32) -> UInt64? {
+    static func startTime(_ pid: Int32) -> UInt64? {
         guard let bytes = try? readFile("/proc/\(pid)/stat") else { return nil }
         let text = String(decoding: bytes, as: UTF8.self)
         // The name in parentheses may hold anything; the fields behind it do not.
