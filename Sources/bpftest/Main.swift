@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import ArgumentParser
+internal import Harness
 
 @main
 struct BPFTest: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bpftest",
         abstract: "Tests what a Linux kernel promises to BPF programs: a kernel goes in, TAP comes out.",
-        subcommands: [RunCommand.self, ListCommand.self, KernelsCommand.self, DoctorCommand.self])
+        version: bpftestVersion,
+        subcommands: [
+            RunCommand.self, ListCommand.self, KernelsCommand.self, HistoryCommand.self, FlakesCommand.self,
+            SlowestCommand.self, DoctorCommand.self,
+        ])
 
     /// ArgumentParser ends with EX_USAGE (64) for a wrong call; here that is 2, as test_progs' users know it.
     static func main() async {

@@ -37,7 +37,7 @@ final class Command {
 
     deinit {
         if end == nil, pid > 0 { kill(pid, SIGKILL) }
-        try? FileManager.default.removeItem(atPath: folder)
+        for path in [folder, folder + ".state"] { try? FileManager.default.removeItem(atPath: path) }
     }
 
     /// Starts `bpftest ARGUMENTS`.
@@ -51,6 +51,8 @@ final class Command {
     ) throws {
         var settings = ProcessInfo.processInfo.environment
         settings["TMPDIR"] = folder
+        // The records of whoever runs the tests are not theirs.
+        settings["BPFTEST_STATE"] = folder + ".state"
         settings.merge(environment) { $1 }
         var words = [Self.build + "/bpftest"] + arguments
         if arguments.first == "run" { words += ["--append", mark] }
