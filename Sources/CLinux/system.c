@@ -3,9 +3,12 @@
 #include "include/clinux_system.h"
 
 #include <sys/file.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/random.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -28,6 +31,23 @@ int clinux_pidfd_send_signal(int pidfd, int signal)
 int clinux_memfd_create(const char *name, unsigned flags)
 {
 	return memfd_create(name, flags);
+}
+
+int clinux_add_entropy(int fd, const void *bytes, size_t size)
+{
+	// struct rand_pool_info: two ints and the bytes.
+	int pool[2 + 16];
+
+	if (size > sizeof pool - 2 * sizeof *pool) {
+		errno = EINVAL;
+		return -1;
+	}
+	pool[0] = 8 * size;
+	pool[1] = size;
+	memcpy(&pool[2], bytes, size);
+	if (ioctl(fd, RNDADDENTROPY, pool) < 0)
+		return -1;
+	return ioctl(fd, RNDRESEEDCRNG);
 }
 
 int clinux_reboot(int restart)

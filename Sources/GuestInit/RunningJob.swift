@@ -10,14 +10,17 @@ internal import SystemPackage
 /// The pipes stand between the program and the ports so that the ports are free for the next job at once, and so
 /// that what has been passed on is counted: the host knows when it has seen everything.
 final class RunningJob {
-    let id: UInt32
+    private(set) var id: UInt32
     let pid: Int32
     let output: Relay
     let error: Relay
-    private let limit: UInt64
+    private var limit: UInt64
     private var overLimit = false
 
-    init(_ request: Job) throws {
+    /// Starts the program.
+    ///
+    /// - Parameter control: what the program gets as descriptor 3; -1 for none.
+    init(_ request: Job, control: CInt = -1) throws {
         let outputPipe = try Descriptors.pipe()
         let errorPipe = try Descriptors.pipe()
         let nothing = try Descriptors.open("/dev/null", O_RDONLY)
@@ -26,12 +29,19 @@ final class RunningJob {
             path: request.arguments[0], arguments: request.arguments, environment: request.environment)
         spawn.workingDirectory = request.workingDirectory
         spawn.descriptors = [0: nothing.raw, 1: outputPipe.second.raw, 2: errorPipe.second.raw]
+        if control >= 0 { spawn.descriptors[3] = control }
         spawn.newSession = true
         pid = try spawn.start()
         id = request.id
         limit = request.outputLimit
         output = Relay(outputPipe.first)
         error = Relay(errorPipe.first)
+    }
+
+    /// Makes a program that was started in advance another job's.
+    func become(_ request: Job) {
+        id = request.id
+        limit = request.outputLimit
     }
 
     /// Kills a job that writes too much.

@@ -16,6 +16,10 @@ final class Server {
     private var frame = [UInt8](repeating: 0, count: FrameHeader.maximumPayload)
     private var upload: Upload?
     private var job: RunningJob?
+    /// Programs that wait for their job, and the one that has not said yet that it is ready.
+    private var prepared: [PreparedProgram] = []
+    private var preparing: PreparedProgram?
+    private var frozen = false
 
     init(ports: Ports) throws {
         self.ports = ports
@@ -46,11 +50,13 @@ final class Server {
             poller.add(signals.raw, .read)
             poller.add(job?.output.descriptor ?? -1, .read)
             poller.add(job?.error.descriptor ?? -1, .read)
+            poller.add(preparing?.descriptor ?? -1, .read)
             guard try poller.wait(nil) else { continue }
             if poller[2] != [] { try job?.output.move(to: ports.output, through: &frame) }
             if poller[3] != [] { try job?.error.move(to: ports.error, through: &frame) }
             job?.enforceLimit()
             if poller[1] != [] { try reap() }
+            if poller[4] != [] { try finishPreparing() }
             if poller[0] != [] {
                 guard try receive() else { return }
             }
@@ -70,6 +76,7 @@ final class Server {
         var head = [UInt8](repeating: 0, count: FrameHeader.size)
         guard try ports.control.readExactly(head.count, into: &head) == head.count else { return false }
         let header = try FrameHeader(decoding: head)
+        if frozen { return try thaw(header) }
         guard header.sequence == expected else {
             throw FrameError.outOfSequence(expected: expected, found: header.sequence)
         }
@@ -99,9 +106,46 @@ final class Server {
             try start(request)
         case .kill(let id, let signal):
             if let job, job.id == id { kill(-job.pid, CInt(signal)) }
+            if let preparing, preparing.job.id == id { kill(-preparing.job.pid, CInt(signal)) }
+        case .prepare(let request):
+            try prepare(request)
+        case .freeze:
+            try freeze()
+        case .resume:
+            throw FrameError.badValue("resume of a guest that is not frozen")
         case .powerOff:
             return false
         }
+        return true
+    }
+
+    // MARK: Freezing
+
+    /// Comes to rest: after the answer the guest does nothing until the host speaks again.
+    private func freeze() throws {
+        guard job == nil, upload == nil, preparing == nil else {
+            try send(.refused(id: 0, errno: UInt32(EBUSY), reason: "something is under way"))
+            return
+        }
+        try send(.frozen)
+        frozen = true
+    }
+
+    /// Takes the first frame of a new life. It may come any number of times after one freeze, once in each machine
+    /// that is made from it.
+    private func thaw(_ header: FrameHeader) throws -> Bool {
+        guard header.type == .resume, header.sequence == 0 else {
+            throw FrameError.badValue("a frozen guest takes nothing but a first frame that resumes it")
+        }
+        guard try ports.control.readExactly(header.length, into: &frame) == header.length else { return false }
+        guard case .resume(let resumption) = try HostMessage(type: header.type, payload: frame[..<header.length]),
+            resumption.session == header.session, resumption.session != session
+        else { throw FrameError.foreignSession(expected: header.session, found: session) }
+        frozen = false
+        session = resumption.session
+        expected = 1
+        encoder.begin(session: session)
+        if let problem = Resumed.set(resumption) { try send(.log(problem)) }
         return true
     }
 
@@ -140,13 +184,49 @@ final class Server {
             return
         }
         do {
-            let started = try RunningJob(request)
+            let started = try startedProgram(request)
             job = started
             try send(.started(id: request.id, pid: UInt32(started.pid)))
         } catch let error as SpawnError {
             try send(.refused(id: request.id, errno: UInt32(error.cause.rawValue), reason: "\(error)"))
         } catch let error as Errno {
             try send(.refused(id: request.id, errno: UInt32(error.rawValue), reason: "no pipes for the job"))
+        }
+    }
+
+    /// The program prepared for the job, where there is one, else a new one.
+    private func startedProgram(_ request: Job) throws -> RunningJob {
+        guard let index = prepared.firstIndex(where: { $0.fits(request) }) else { return try RunningJob(request) }
+        let ready = prepared.remove(at: index)
+        try ready.start(request)
+        return ready.job
+    }
+
+    private func prepare(_ request: Job) throws {
+        guard job == nil, preparing == nil else {
+            try send(.refused(id: request.id, errno: UInt32(EBUSY), reason: "something else is under way"))
+            return
+        }
+        do {
+            preparing = try PreparedProgram(request)
+        } catch let error as SpawnError {
+            try send(.refused(id: request.id, errno: UInt32(error.cause.rawValue), reason: "\(error)"))
+        } catch let error as Errno {
+            try send(.refused(id: request.id, errno: UInt32(error.rawValue), reason: "no pipes for the program"))
+        }
+    }
+
+    private func finishPreparing() throws {
+        guard let program = preparing else { return }
+        preparing = nil
+        if program.saysReady() {
+            prepared.append(program)
+            try send(.prepared(id: program.job.id))
+        } else {
+            kill(-program.job.pid, SIGKILL)
+            try send(
+                .refused(
+                    id: program.job.id, errno: 0, reason: "the program ended and did not say that it is ready"))
         }
     }
 
@@ -158,6 +238,7 @@ final class Server {
             var usage = rusage()
             let pid = unsafe wait4(-1, &status, WNOHANG, &usage)
             guard pid > 0 else { return }
+            prepared.removeAll { $0.job.pid == pid }
             if pid == job?.pid { try finishJob(status, usage) }
         }
     }

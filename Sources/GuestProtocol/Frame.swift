@@ -8,6 +8,9 @@ public enum FrameType: UInt16, Sendable, CaseIterable {
     case run = 8
     case kill = 10
     case powerOff = 12
+    case prepare = 14
+    case freeze = 16
+    case resume = 18
 
     case hello = 1
     case fileStored = 3
@@ -15,6 +18,8 @@ public enum FrameType: UInt16, Sendable, CaseIterable {
     case exited = 7
     case refused = 9
     case log = 11
+    case prepared = 13
+    case frozen = 15
 }
 
 /// The fixed start of every frame: 24 bytes, little endian.

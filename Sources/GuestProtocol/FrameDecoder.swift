@@ -8,10 +8,16 @@ public struct FrameDecoder: Sendable {
     private var start = 0
     private var sequence: UInt32 = 0
     /// The only session whose frames are taken.
-    public var session: UInt64
+    public private(set) var session: UInt64
 
     public init(session: UInt64 = 0) {
         self.session = session
+    }
+
+    /// Begins a session, as `resume` does: frames are counted from 0 again, and those of the old one refused.
+    public mutating func begin(session: UInt64) {
+        self.session = session
+        sequence = 0
     }
 
     public mutating func append(_ bytes: some Collection<UInt8>) {
@@ -41,10 +47,16 @@ public struct FrameDecoder: Sendable {
 /// Numbers the frames of one direction.
 public struct FrameEncoder: Sendable {
     private var sequence: UInt32 = 0
-    public var session: UInt64
+    public private(set) var session: UInt64
 
     public init(session: UInt64 = 0) {
         self.session = session
+    }
+
+    /// Begins a session: frames are counted from 0 again.
+    public mutating func begin(session: UInt64) {
+        self.session = session
+        sequence = 0
     }
 
     /// The next frame's header, for a payload that is sent from where it lies.

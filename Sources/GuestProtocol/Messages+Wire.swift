@@ -9,6 +9,9 @@ extension HostMessage {
         case .run: .run
         case .kill: .kill
         case .powerOff: .powerOff
+        case .prepare: .prepare
+        case .freeze: .freeze
+        case .resume: .resume
         }
     }
 
@@ -26,7 +29,7 @@ extension HostMessage {
         case .fileEnd(let id, let checksum):
             writer.append(id)
             writer.append(checksum)
-        case .run(let job):
+        case .run(let job), .prepare(let job):
             writer.append(job.id)
             writer.append(job.outputLimit)
             writer.append(job.workingDirectory)
@@ -35,8 +38,12 @@ extension HostMessage {
         case .kill(let id, let signal):
             writer.append(id)
             writer.append(signal)
-        case .powerOff:
+        case .powerOff, .freeze:
             break
+        case .resume(let resumption):
+            writer.append(resumption.session)
+            writer.append(resumption.unixNanoseconds)
+            writer.append(resumption.entropy)
         }
         return writer.bytes
     }
@@ -54,21 +61,30 @@ extension HostMessage {
             self = .fileData(id: id, bytes: reader.remainder())
         case .fileEnd:
             self = .fileEnd(id: try reader.integer(), checksum: try reader.integer())
-        case .run:
+        case .run, .prepare:
             let id: UInt32 = try reader.integer()
             let limit: UInt64 = try reader.integer()
             let directory = try reader.text()
             let arguments = try reader.list()
             guard !arguments.isEmpty else { throw .badValue("a job without a program") }
-            self = .run(
-                Job(
-                    id: id, arguments: arguments, environment: try reader.list(), workingDirectory: directory,
-                    outputLimit: limit))
+            let job = Job(
+                id: id, arguments: arguments, environment: try reader.list(), workingDirectory: directory,
+                outputLimit: limit)
+            self = type == .run ? .run(job) : .prepare(job)
         case .kill:
             self = .kill(id: try reader.integer(), signal: try reader.integer())
         case .powerOff:
             self = .powerOff
-        case .hello, .fileStored, .started, .exited, .refused, .log:
+        case .freeze:
+            self = .freeze
+        case .resume:
+            let session: UInt64 = try reader.integer()
+            guard session != 0 else { throw .badValue("session 0 is that of a booted guest") }
+            let time: UInt64 = try reader.integer()
+            guard reader.count == Resumption.entropyBytes else { throw .badValue("\(reader.count) bytes of entropy") }
+            self = .resume(
+                Resumption(session: session, unixNanoseconds: time, entropy: Array(reader.remainder())))
+        case .hello, .fileStored, .started, .exited, .refused, .log, .prepared, .frozen:
             throw .wrongDirection(type)
         }
         if reader.count > 0 { throw .trailingBytes(type, reader.count) }
@@ -84,6 +100,8 @@ extension GuestMessage {
         case .exited: .exited
         case .refused: .refused
         case .log: .log
+        case .prepared: .prepared
+        case .frozen: .frozen
         }
     }
 
@@ -95,8 +113,10 @@ extension GuestMessage {
             writer.append(hello.uptimeNanoseconds)
             writer.append(hello.release)
             writer.append(hello.notes)
-        case .fileStored(let id):
+        case .fileStored(let id), .prepared(let id):
             writer.append(id)
+        case .frozen:
+            break
         case .started(let id, let pid):
             writer.append(id)
             writer.append(pid)
@@ -144,6 +164,10 @@ extension GuestMessage {
                     version: version, release: try reader.text(), uptimeNanoseconds: uptime, notes: try reader.list()))
         case .fileStored:
             self = .fileStored(id: try reader.integer())
+        case .prepared:
+            self = .prepared(id: try reader.integer())
+        case .frozen:
+            self = .frozen
         case .started:
             self = .started(id: try reader.integer(), pid: try reader.integer())
         case .exited:
@@ -167,7 +191,7 @@ extension GuestMessage {
             self = .refused(id: id, errno: try reader.integer(), reason: try reader.text())
         case .log:
             self = .log(try reader.text())
-        case .putFile, .fileData, .fileEnd, .run, .kill, .powerOff:
+        case .putFile, .fileData, .fileEnd, .run, .kill, .powerOff, .prepare, .freeze, .resume:
             throw .wrongDirection(type)
         }
         if reader.count > 0 { throw .trailingBytes(type, reader.count) }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The protocol's version: both sides must have the same.
-public let guestProtocolVersion: UInt32 = 1
+public let guestProtocolVersion: UInt32 = 2
 
 /// Names of the virtio-serial ports, as the guest finds them in /sys/class/virtio-ports/*/name.
 public enum PortName {
@@ -78,6 +78,30 @@ public enum HostMessage: Equatable, Sendable {
     case run(Job)
     case kill(id: UInt32, signal: UInt8)
     case powerOff
+    /// Starts a program that makes itself ready and then waits for `run` to name it (docs/agent-output.md, "prepare").
+    case prepare(Job)
+    /// From here on the guest waits for `resume` and nothing else.
+    case freeze
+    /// The guest's new life begins: a frame of the new session, with which its numbering starts.
+    case resume(Resumption)
+
+    /// What a restored guest must be told, as its memory is older than it is.
+    public struct Resumption: Equatable, Sendable {
+        /// The session's key: never 0, never used before. It travels in the frame's header.
+        public var session: UInt64
+        /// The host's CLOCK_REALTIME.
+        public var unixNanoseconds: UInt64
+        /// For the kernel's random number generator, credited: 32 bytes that no other machine was given.
+        public var entropy: [UInt8]
+
+        public static let entropyBytes = 32
+
+        public init(session: UInt64, unixNanoseconds: UInt64, entropy: [UInt8]) {
+            self.session = session
+            self.unixNanoseconds = unixNanoseconds
+            self.entropy = entropy
+        }
+    }
 }
 
 /// What the guest's init says.
@@ -91,6 +115,10 @@ public enum GuestMessage: Equatable, Sendable {
     case refused(id: UInt32, errno: UInt32, reason: String)
     /// Something that the host should show or keep, such as a module that did not load.
     case log(String)
+    /// The program is ready and waits.
+    case prepared(id: UInt32)
+    /// The guest is at rest: nothing of it is under way on any port.
+    case frozen
 
     public struct Hello: Equatable, Sendable {
         public var version: UInt32

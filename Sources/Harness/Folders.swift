@@ -19,6 +19,7 @@ public struct Folders: Sendable {
 
     var kernels: FilePath { cache.appending("kernels") }
     var images: FilePath { cache.appending("images") }
+    var zygotes: FilePath { cache.appending("zygotes") }
     var apt: FilePath { cache.appending("apt") }
 
     /// Makes a folder of the cache.

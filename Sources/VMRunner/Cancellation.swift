@@ -21,4 +21,22 @@ public final class Cancellation: Sendable {
 
     /// To be polled for reading.
     var descriptor: CInt { event.raw }
+
+    /// Waits until a descriptor can be read.
+    ///
+    /// - Throws: `.cancelled` as soon as somebody says stop.
+    public func wait(readable other: CInt) throws(MachineError) {
+        var poller = Poller()
+        poller.add(descriptor, .read)
+        poller.add(other, .read)
+        do {
+            while true {
+                if try poller.wait(nil), poller[1] != [] { return }
+                if poller[0] != [] { break }
+            }
+        } catch {
+            throw .system("poll", error)
+        }
+        throw .cancelled
+    }
 }

@@ -28,6 +28,10 @@ public final class Machine {
     }
 
     public let settings: MachineSettings
+    /// Where the kernel's console is written.
+    public let consoleFile: String?
+    /// It goes on where a frozen one stopped; false: it was booted.
+    public let isRestored: Bool
     public internal(set) var console: ConsoleLog
     /// QEMU's process id; no longer valid after `.ended`.
     public let pid: Int32
@@ -52,6 +56,11 @@ public final class Machine {
     private var buffer = [UInt8](repeating: 0, count: 256 << 10)
     private var nextFile: UInt32 = 1
     var monitorCommands = 0
+    /// What a machine that is being restored is to be sent once it runs; nil: it runs.
+    private var held: [HostMessage]?
+
+    /// Whether the guest runs: a restored one begins with it, when QEMU has loaded its state.
+    public var runs: Bool { held == nil }
 
     /// One of the sockets to QEMU.
     final class Channel {
@@ -68,19 +77,22 @@ public final class Machine {
     /// Starts QEMU.
     ///
     /// - Parameters:
+    ///   - start: what it begins with.
     ///   - consoleFile: where the kernel's console is written.
     ///   - cancellation: makes every later wait throw `.cancelled`.
     public init(
-        qemu: QEMU, settings: MachineSettings, files: BootFiles, consoleFile: String?, cancellation: Cancellation
+        qemu: QEMU, settings: MachineSettings, start: Start, consoleFile: String?, cancellation: Cancellation
     ) throws(MachineError) {
         self.settings = settings
+        self.consoleFile = consoleFile
+        if case .restore = start { isRestored = true } else { isRestored = false }
         self.cancellation = cancellation
         do {
             console = try ConsoleLog(file: consoleFile)
         } catch {
             throw .system("\(consoleFile ?? "console file") cannot be written", error)
         }
-        let started = try Self.start(qemu, settings, files)
+        let started = try Self.start(qemu, settings, start)
         pid = started.pid
         channels = started.channels
         open = channels.map { _ in true }
@@ -90,7 +102,41 @@ public final class Machine {
             Self.killAndReap(started.pid)
             throw .system("pidfd_open", error)
         }
+        if case .restore = start {
+            held = []
+            loadState()
+        }
     }
+
+    /// What a machine begins with.
+    public enum Start {
+        case boot(BootFiles)
+        /// Boots in a mould, so that it can be frozen.
+        case bootToFreeze(BootFiles, Zygote.Mould)
+        case restore(Zygote)
+
+        /// What QEMU finds under the numbers after the sockets'.
+        fileprivate var descriptors: [CInt] {
+            switch self {
+            case .boot: []
+            case .bootToFreeze(_, let mould): [mould.memory.raw, mould.state.raw]
+            case .restore(let zygote): [zygote.memory.raw, zygote.state.raw]
+            }
+        }
+
+        fileprivate var onCommandLine: QEMUCommandLine.Start {
+            switch self {
+            case .boot(let files): .boot(files)
+            case .bootToFreeze(let files, _): .bootInFile(files, memory: Machine.memoryPath)
+            case .restore: .restore(memory: Machine.memoryPath)
+            }
+        }
+    }
+
+    // Inside QEMU. Opened anew through /proc, so that each user of a file has a position of its own in it.
+    private static let firstFile: CInt = 8
+    static let memoryPath = "/proc/self/fd/8"
+    static let statePath = "/proc/self/fd/9"
 
     deinit {
         if end == nil { Self.killAndReap(pid) }
@@ -103,7 +149,7 @@ public final class Machine {
     }
 
     private static func start(
-        _ qemu: QEMU, _ settings: MachineSettings, _ files: BootFiles
+        _ qemu: QEMU, _ settings: MachineSettings, _ begin: Start
     ) throws(MachineError) -> (pid: Int32, channels: [Channel]) {
         do {
             let roles: [Channel.Role] = [.console, .monitor, .control, .output, .error]
@@ -117,18 +163,21 @@ public final class Machine {
                 ours.append(Channel(role, pair.first))
                 theirs.append(Channel(role, pair.second))
             }
+            if case .bootToFreeze(_, let mould) = begin { try mould.clear() }
             let complaints = try Descriptors.pipe()
             try complaints.first.setNonBlocking()
             let nothing = try Descriptors.open("/dev/null", O_RDWR)
             ours.append(Channel(.complaints, complaints.first))
             let numbers = QEMUCommandLine.Channels(console: 3, qmp: 4, control: 5, output: 6, error: 7)
-            let line = QEMUCommandLine(qemu: qemu, settings: settings, files: files, wiring: .inherited(numbers))
+            let line = QEMUCommandLine(
+                qemu: qemu, settings: settings, start: begin.onCommandLine, wiring: .inherited(numbers))
             // An empty environment but for what QEMU needs to find temporary space: nothing of the user's leaks in.
             var spawn = Spawn(path: qemu.path, arguments: line.arguments, environment: ["PATH=/usr/bin:/bin"])
             spawn.descriptors = [0: nothing.raw, 1: nothing.raw, 2: complaints.second.raw]
             for (index, channel) in theirs.enumerated() {
                 spawn.descriptors[CInt(3 + index)] = channel.descriptor.raw
             }
+            for (index, file) in begin.descriptors.enumerated() { spawn.descriptors[firstFile + CInt(index)] = file }
             spawn.dieWithThread = true
             spawn.newSession = true
             return (try spawn.start(), ours)
@@ -234,7 +283,9 @@ public final class Machine {
         case .monitor:
             guard let messages = monitor.append(bytes) else { throw .violation("QEMU's monitor does not speak QMP") }
             for message in messages {
-                if message == .greeting { sendMonitor("qmp_capabilities") }
+                // A machine that is restored has sent it without waiting for the greeting.
+                if message == .greeting, monitorCommands == 0 { sendMonitor("qmp_capabilities") }
+                if case .event("RESUME", _) = message { tellGuest() }
                 pending.append(.monitor(message))
             }
         case .control: try decode(bytes)
@@ -303,7 +354,22 @@ public final class Machine {
 
     /// Queues a message; it leaves while events are waited for.
     public func send(_ message: HostMessage) {
+        if held != nil {
+            held?.append(message)
+            return
+        }
         enqueue(encoder.frame(message.type, payload: message.payload()))
+    }
+
+    /// Begins a restored guest's new life: what its memory cannot know first, then what has been waiting.
+    private func tellGuest() {
+        guard let waiting = held else { return }
+        held = nil
+        let resumption = HostMessage.Resumption.now()
+        encoder.begin(session: resumption.session)
+        decoder = FrameDecoder(session: resumption.session)
+        send(.resume(resumption))
+        for message in waiting { send(message) }
     }
 
     private func enqueue(_ bytes: [UInt8]) {
@@ -326,14 +392,14 @@ public final class Machine {
 
     /// Sends a command to QEMU's monitor; its reply comes as an event.
     @discardableResult
-    public func sendMonitor(_ command: String) -> Int {
+    public func sendMonitor(_ command: String, arguments: String = "{}") -> Int {
         monitorCommands += 1
         guard let index = channels.firstIndex(where: { $0.role == .monitor }), open[index] else {
             return monitorCommands
         }
         do {
             // A command is far smaller than the socket's buffer, which is empty but for other commands.
-            try channels[index].descriptor.writeAll(QMPMessage.command(command, id: monitorCommands))
+            try channels[index].descriptor.writeAll(QMPMessage.command(command, arguments: arguments, id: monitorCommands))
         } catch {
             open[index] = false
         }

@@ -30,15 +30,26 @@ public struct QEMUCommandLine: Sendable {
         }
     }
 
+    /// How a machine comes to life.
+    public enum Start: Sendable, Equatable {
+        /// Its kernel boots.
+        case boot(BootFiles)
+        /// Its kernel boots; its memory is the file of that path, for a zygote to be made of it.
+        case bootInFile(BootFiles, memory: String)
+        /// It goes on where a frozen one stopped: the memory is a file that it must not change. The device state comes
+        /// by a command on the monitor.
+        case restore(memory: String)
+    }
+
     public var qemu: QEMU
     public var settings: MachineSettings
-    public var files: BootFiles
+    public var start: Start
     public var wiring: Wiring
 
-    public init(qemu: QEMU, settings: MachineSettings, files: BootFiles, wiring: Wiring) {
+    public init(qemu: QEMU, settings: MachineSettings, start: Start, wiring: Wiring) {
         self.qemu = qemu
         self.settings = settings
-        self.files = files
+        self.start = start
         self.wiring = wiring
     }
 
@@ -49,13 +60,33 @@ public struct QEMUCommandLine: Sendable {
             line += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
         }
         // No devices that no guest here uses: each costs start-up time of QEMU and of the kernel.
-        line += ["-machine", "q35,sata=off,smbus=off,vmport=off,hpet=off"]
+        let machine = "q35,sata=off,smbus=off,vmport=off,hpet=off"
+        switch start {
+        case .boot: line += ["-machine", machine]
+        case .bootInFile(_, let memory):
+            line += ["-machine", machine + ",memory-backend=ram"]
+            line += ["-object", "memory-backend-file,id=ram,size=\(settings.memoryMiB)M,mem-path=\(memory),share=on"]
+        case .restore(let memory):
+            line += ["-machine", machine + ",memory-backend=ram"]
+            // rom=off: without it a file that is opened for reading makes memory that cannot be written (QEMU 8.2).
+            line += [
+                "-object",
+                "memory-backend-file,id=ram,size=\(settings.memoryMiB)M,mem-path=\(memory),"
+                    + "share=off,readonly=on,rom=off",
+            ]
+        }
         switch settings.accelerator {
         case .kvm: line += ["-accel", "kvm", "-cpu", "host"]
         case .tcg: line += ["-accel", "tcg", "-cpu", "max"]
         }
         line += ["-m", "\(settings.memoryMiB)", "-smp", "\(settings.cpus)"]
-        line += ["-kernel", files.kernel.string, "-initrd", files.initramfs.string, "-append", settings.commandLine]
+        switch start {
+        case .boot(let files), .bootInFile(let files, _):
+            line += ["-kernel", files.kernel.string, "-initrd", files.initramfs.string]
+            line += ["-append", settings.commandLine]
+        // Kernel and initramfs are in the memory already: not loading them saves a third of QEMU's own memory.
+        case .restore: line += ["-incoming", "defer"]
+        }
         line += characterDevice("console", "-serial", "chardev:console") { $0.console }
         line += characterDevice("qmp", "-mon", "chardev=qmp,mode=control") { $0.qmp }
         line += ["-device", "virtio-serial-pci,max_ports=4"]

@@ -6,7 +6,7 @@ internal import Foundation
 /// - Source: docs/interop/qmp-spec of QEMU 10.0.
 public enum QMPMessage: Sendable, Equatable {
     case greeting
-    /// An event's name, and its `data.reason` where it has one.
+    /// An event's name, and its `data.reason` or `data.status` where it has one.
     case event(String, reason: String?)
     case reply(id: Int)
     case failure(id: Int?, String)
@@ -19,7 +19,7 @@ public enum QMPMessage: Sendable, Equatable {
             self = .greeting
         } else if let name = object["event"] as? String {
             let data = object["data"] as? [String: Any]
-            self = .event(name, reason: data?["reason"] as? String)
+            self = .event(name, reason: (data?["reason"] ?? data?["status"]) as? String)
         } else if let error = object["error"] as? [String: Any] {
             self = .failure(id: object["id"] as? Int, error["desc"] as? String ?? "no description")
         } else if object["return"] != nil, let id = object["id"] as? Int {
@@ -30,8 +30,10 @@ public enum QMPMessage: Sendable, Equatable {
     }
 
     /// A command's bytes on the wire.
-    static func command(_ name: String, id: Int) -> [UInt8] {
-        Array(#"{"execute":"\#(name)","id":\#(id)}"#.utf8) + [UInt8(ascii: "\n")]
+    ///
+    /// - Parameter arguments: a JSON object.
+    static func command(_ name: String, arguments: String = "{}", id: Int) -> [UInt8] {
+        Array(#"{"execute":"\#(name)","arguments":\#(arguments),"id":\#(id)}"#.utf8) + [UInt8(ascii: "\n")]
     }
 }
 

@@ -36,7 +36,7 @@ final class BareMachine {
             spawnMap[number] = theirs.last?.descriptor.raw
         }
         let line = QEMUCommandLine(
-            qemu: qemu, settings: settings, files: files,
+            qemu: qemu, settings: settings, start: .boot(files),
             wiring: .inherited(.init(console: 3, qmp: 4, control: 5, output: 6, error: 7)))
         var spawn = Spawn(path: qemu.path, arguments: line.arguments, environment: ["PATH=/usr/bin:/bin"])
         spawn.descriptors = spawnMap

@@ -129,7 +129,7 @@ struct Bench: Sendable {
         for _ in 0..<3 {
             raw.append(try rawRate(content, settings))
             let machine = try Machine(
-                qemu: qemu, settings: settings, files: files, consoleFile: nil, cancellation: try Cancellation())
+                qemu: qemu, settings: settings, start: .boot(files), consoleFile: nil, cancellation: try Cancellation())
             _ = try machine.boot(limit: .seconds(120))
             let start = ContinuousClock.now
             try machine.push([GuestFile(.bytes(content), as: "/run/pushed")])
@@ -168,7 +168,8 @@ struct Bench: Sendable {
         let own = usage(0)
         let children = usage(-1)
         let runner = Runner(
-            qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: try Cancellation())
+            qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: try Cancellation(),
+            environment: [:])
         nonisolated(unsafe) var size = 0
         let journal = Journal(
             sinks: [

@@ -149,7 +149,8 @@ struct RunCommand: AsyncParsableCommand {
         }
         let (qemu, kernels) = try await preparation.value.get()
         let runner = Runner(
-            qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: cancellation)
+            qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: cancellation,
+            environment: environment)
         if dryRun {
             for one in kernels { try Self.print(runner.commandLine(one) + "\n") }
             return 0

@@ -9,7 +9,10 @@ internal import TAP
 public enum AgentMain {
     /// Never returns. Exit: 0 when the plan was carried out, 2 when the call was wrong.
     public static func run(_ suites: [Suite]) -> Never {
-        let arguments = CommandLine.arguments.dropFirst()
+        carryOut(suites, CommandLine.arguments.dropFirst())
+    }
+
+    private static func carryOut(_ suites: [Suite], _ arguments: ArraySlice<String>) -> Never {
         switch arguments.first {
         case "list" where arguments.count == 1:
             for suite in suites { emit(Catalogue.line(suite)) }
@@ -29,7 +32,14 @@ public enum AgentMain {
             }
             SuiteRun(suite, cases).run()
             exit(0)
-        default: usage("usage: \(CommandLine.arguments[0]) list | run SUITE [CASE…]")
+        case "prepare" where arguments.count == 1:
+            for suite in suites { SuiteRun.makeReady(suite) }
+            do {
+                carryOut(suites, try Instructions.wait()[...])
+            } catch {
+                usage("nobody said what to run: \(error)")
+            }
+        default: usage("usage: \(CommandLine.arguments[0]) list | run SUITE [CASE…] | prepare")
         }
     }
 
@@ -54,6 +64,30 @@ public enum AgentMain {
             }
             done += count
         }
+    }
+}
+
+/// What an agent that was started in advance is to run, told by descriptor 3; docs/agent-output.md, "prepare".
+enum Instructions {
+    private static let descriptor: CInt = 3
+
+    /// Says that the agent is ready, and waits.
+    ///
+    /// - Returns: the arguments; the working directory is entered.
+    static func wait() throws(Errno) -> [String] {
+        let control = OwnedFD(adopting: descriptor)
+        try control.writeAll([0x0a])
+        var length: [UInt8] = [0, 0, 0, 0]
+        guard try control.readExactly(4, into: &length) == 4 else { throw .brokenPipe }
+        let count = length.reversed().reduce(0) { $0 << 8 | Int($1) }
+        guard count <= 1 << 20 else { throw .badMessage }
+        var text = [UInt8](repeating: 0, count: count)
+        guard try control.readExactly(count, into: &text) == count else { throw .brokenPipe }
+        let words = text.split(separator: 0, omittingEmptySubsequences: false).map {
+            String(decoding: $0, as: UTF8.self)
+        }
+        _ = try Errno.check(unsafe chdir(words[0]))
+        return Array(words.dropFirst())
     }
 }
 

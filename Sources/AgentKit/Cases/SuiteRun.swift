@@ -2,6 +2,7 @@
 internal import CLinux
 internal import Glibc
 internal import LinuxIO
+internal import Synchronization
 internal import SystemPackage
 internal import TAP
 
@@ -13,9 +14,10 @@ final class SuiteRun {
     private let suite: Suite
     private let cases: [Case]
     private var output = AgentOutput(write: AgentMain.emit)
-    private var presences: [String: Feature.Presence] = [:]
-    private var prepared = false
-    private var prepareError: String?
+    /// What has been probed by this process, for whichever suite.
+    private static let presences = Mutex<[String: Feature.Presence]>([:])
+    /// The suites that have been prepared in this process; the text says why one could not be.
+    private static let preparations = Mutex<[String: String?]>([:])
     private var console: FileHandle?
 
     init(_ suite: Suite, _ cases: [Case]) {
@@ -42,7 +44,7 @@ final class SuiteRun {
                 skip(one, absent.feature, absent.evidence)
                 continue
             }
-            if let problem = prepareOnce() {
+            if let problem = Self.prepareOnce(suite) {
                 var diagnostics = Diagnostics()
                 diagnostics["message"] = "the suite could not be prepared: \(problem)"
                 output.result(ok: false, id: one.id, title: one.title, diagnostics: diagnostics)
@@ -63,27 +65,44 @@ final class SuiteRun {
         try? console?.writeAll(Array("<4>bpftest: case \(suite.name)/\(one.id)".utf8))
     }
 
-    private func prepareOnce() -> String? {
-        if !prepared {
-            prepared = true
-            do {
-                try suite.prepare()
-            } catch {
-                prepareError = "\(error)"
-            }
+    /// - Returns: why the suite could not be prepared.
+    private static func prepareOnce(_ suite: Suite) -> String? {
+        if let known = preparations.withLock({ $0[suite.name] }) { return known }
+        var problem: String?
+        do {
+            try suite.prepare()
+        } catch {
+            problem = "\(error)"
         }
-        return prepareError
+        preparations.withLock { $0[suite.name] = .some(problem) }
+        return problem
     }
 
     // MARK: Features
 
     private func firstAbsent(_ one: Case) -> (feature: Feature, evidence: String)? {
         for feature in one.needs {
-            let presence = presences[feature.name] ?? feature.probe()
-            presences[feature.name] = presence
-            if case .absent(let evidence) = presence { return (feature, evidence) }
+            if case .absent(let evidence) = Self.presence(feature) { return (feature, evidence) }
         }
         return nil
+    }
+
+    private static func presence(_ feature: Feature) -> Feature.Presence {
+        if let known = presences.withLock({ $0[feature.name] }) { return known }
+        let presence = feature.probe()
+        presences.withLock { $0[feature.name] = presence }
+        return presence
+    }
+
+    /// Does ahead of time what takes long and does not depend on the case: probes features and prepares the suite.
+    static func makeReady(_ suite: Suite) {
+        let runnable = suite.cases.filter { one in
+            one.needs.allSatisfy { if case .present = presence($0) { true } else { false } }
+        }
+        // Without a case to run there is nothing to prepare for, and it would fail.
+        guard !runnable.isEmpty else { return }
+        _ = prepareOnce(suite)
+        suite.warmUp()
     }
 
     private func skip(_ one: Case, _ feature: Feature, _ evidence: String) {

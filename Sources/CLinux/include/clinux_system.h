@@ -20,6 +20,9 @@ int clinux_finit_module(int fd, const char *parameters, int flags);
 int clinux_pidfd_open(pid_t pid);
 int clinux_pidfd_send_signal(int pidfd, int signal);
 int clinux_memfd_create(const char *name, unsigned flags);
+// Credits the kernel's random number generator with `size` bytes (RNDADDENTROPY) and makes it use them at once
+// (RNDRESEEDCRNG). `fd`: /dev/urandom.
+int clinux_add_entropy(int fd, const void *bytes, size_t size);
 // reboot(2): never returns on success. `restart` 0: power off, 1: restart.
 int clinux_reboot(int restart);
 // flock(2) for writing, without waiting. Swift takes the function's name for the struct's.

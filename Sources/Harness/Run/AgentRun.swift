@@ -71,8 +71,7 @@ struct AgentRun {
             .run(
                 Job(
                     id: job, arguments: [agent.guestPath, "run", suite] + waiting,
-                    environment: ["BPFTEST_OBJECTS=\(MachineFactory.objects)", "PATH=/usr/bin:/bin", "HOME=/root"],
-                    workingDirectory: "/tmp/bpftest-\(job)")))
+                    environment: MachineFactory.environment, workingDirectory: "/tmp/bpftest-\(job)")))
         var ended: JobEnd?
         while true {
             if let ended, outputSeen >= ended.outputBytes, errorSeen >= ended.errorBytes {

@@ -31,7 +31,6 @@ public final class Journal {
 
     func record(_ result: CaseResult) throws(HarnessError) {
         tally.count(result.outcome)
-        observer?.finished(result, worker: 0)
         try tell { try $0.caseFinished(result) }
     }
 }

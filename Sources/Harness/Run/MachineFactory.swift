@@ -1,34 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
-internal import Foundation
 internal import GuestProtocol
 internal import LinuxIO
 internal import SystemPackage
-public import VMRunner
+internal import VMRunner
 
-/// Makes machines that are ready for agents: booted, with agent and objects in them.
+/// Makes the source of one kernel's machines: finds its zygote, or boots the kernel and freezes it.
+///
+/// Used by one thread, once; the source it makes is for all.
 final class MachineFactory {
     private let qemu: QEMU
     private let kernel: PreparedKernel
+    private let agents: [Agent]
     private let files: [GuestFile]
     private let options: RunOptions
     private let memory: AcceleratorMemory
+    private let zygotes: ZygoteStore?
     private let work: WorkFolder
     private let cancellation: Cancellation
+    private let log: @Sendable (String) -> Void
     private var machines = 0
     private(set) var accelerator: Accelerator
     /// Why this accelerator: for the report.
     private(set) var reason: String
 
+    /// - Parameter zygotes: nil: every machine is booted.
     init(
         qemu: QEMU, kernel: PreparedKernel, agents: [Agent], guestFiles: GuestFiles, options: RunOptions,
-        memory: AcceleratorMemory, work: WorkFolder, cancellation: Cancellation
+        memory: AcceleratorMemory, zygotes: ZygoteStore?, work: WorkFolder, cancellation: Cancellation,
+        log: @escaping @Sendable (String) -> Void
     ) throws(HarnessError) {
         self.qemu = qemu
         self.kernel = kernel
+        self.agents = agents
         self.options = options
         self.memory = memory
+        self.zygotes = zygotes
         self.work = work
         self.cancellation = cancellation
+        self.log = log
         (accelerator, reason) = memory.choice(options.accelerator, qemu: qemu)
         var files = agents.map { GuestFile(.file($0.file), as: $0.guestPath, mode: 0o755) }
         for object in try guestFiles.allObjects() {
@@ -39,18 +48,112 @@ final class MachineFactory {
 
     static let objects = "/run/bpftest/objects"
 
-    /// Boots a machine and brings everything in.
+    /// What agents are started with, prepared or not.
+    static let environment = ["BPFTEST_OBJECTS=\(objects)", "PATH=/usr/bin:/bin", "HOME=/root"]
+
+    /// What all machines of the kernel are restored from, or booted with.
     ///
-    /// - Returns: the machine, and what its init had to complain about.
-    func make() throws(MachineError) -> (machine: Machine, notes: [String]) {
-        let (machine, hello) = try bootWithFallback()
-        try machine.push(files)
-        return (machine, hello.notes)
+    /// - Throws: as a boot does; trouble with freezing or the cache only costs time, and is logged.
+    func source() throws(MachineError) -> MachineSource {
+        guard let zygotes, Zygote.isSupported(by: qemu) else {
+            if zygotes != nil { log("QEMU \(qemu.version) cannot freeze machines (8.2 can): each is booted") }
+            return try bootedSource()
+        }
+        if let found = try stored(zygotes) { return restoring(found) }
+        let before = accelerator
+        do {
+            return restoring(try zygotes.make(try key(zygotes), cancellation) { () throws(MachineError) in
+                let made = try self.freeze()
+                // KVM turned out not to work: the name under which it was to be kept is wrong now.
+                return (made, self.accelerator == before)
+            })
+        } catch .boot(let failure, let console) {
+            throw .boot(failure, console: console)
+        } catch .cancelled {
+            throw .cancelled
+        } catch {
+            log("\(kernel.build.release): no zygote (\(error)): each machine is booted")
+            return try bootedSource()
+        }
     }
 
-    private func bootWithFallback() throws(MachineError) -> (Machine, GuestMessage.Hello) {
+    private func stored(_ zygotes: ZygoteStore) throws(MachineError) -> Zygote? {
+        zygotes.find(try key(zygotes), settings: settings)
+    }
+
+    private func key(_ zygotes: ZygoteStore) throws(MachineError) -> ZygoteKey {
+        try ZygoteKey(qemu: qemu, settings: settings, files: kernel.files, pushed: files, release: kernel.build.release)
+    }
+
+    private func restoring(_ zygote: Zygote) -> MachineSource {
+        MachineSource(
+            qemu: qemu, release: kernel.build.release, settings: zygote.settings, boot: kernel.files, files: files,
+            bootLimit: options.bootLimit, zygote: zygote, work: work, cancellation: cancellation, reason: reason,
+            notes: zygote.notes)
+    }
+
+    /// A source that boots; one machine is booted to see that it can be done.
+    private func bootedSource() throws(MachineError) -> MachineSource {
+        let (machine, hello) = try bootWithFallback(.boot(kernel.files))
+        machine.kill()
+        return MachineSource(
+            qemu: qemu, release: kernel.build.release, settings: settings, boot: kernel.files, files: files,
+            bootLimit: options.bootLimit, zygote: nil, work: work, cancellation: cancellation, reason: reason,
+            notes: hello.notes)
+    }
+
+    /// Boots the kernel, brings everything in, starts the agents and brings it to rest.
+    private func freeze() throws(MachineError) -> Zygote {
         do {
-            return try boot(verbose: false)
+            return try freeze(prepared: true)
+        } catch .boot(let failure, let console) {
+            throw .boot(failure, console: console)
+        } catch .cancelled {
+            throw .cancelled
+        } catch {
+            // Getting ready already exercises the kernel: one that breaks there is still to be tested case by case.
+            log("\(kernel.build.release): an agent cannot be started in advance (\(error))")
+            return try freeze(prepared: false)
+        }
+    }
+
+    private func freeze(prepared: Bool) throws(MachineError) -> Zygote {
+        let mould: Zygote.Mould
+        do {
+            mould = try Zygote.Mould(memoryMiB: options.settings.memoryMiB)
+        } catch {
+            throw .system("no memory for a zygote", error)
+        }
+        let (machine, hello) = try bootWithFallback(.bootToFreeze(kernel.files, mould))
+        try machine.push(files)
+        if prepared {
+            for (number, agent) in agents.enumerated() {
+                let job = Job(
+                    id: UInt32.max - UInt32(number), arguments: [agent.guestPath, "prepare"],
+                    environment: Self.environment)
+                if try !machine.prepare(job), agent.isBuiltIn {
+                    log("\(kernel.build.release): the agent cannot be started in advance")
+                }
+            }
+        }
+        try machine.freeze()
+        do {
+            return try Zygote(mould, settings: machine.settings, notes: hello.notes)
+        } catch {
+            throw .system("no descriptors for a zygote", error)
+        }
+    }
+
+    private var settings: MachineSettings {
+        var settings = options.settings
+        settings.accelerator = accelerator
+        settings.securityModules = settings.securityModules ?? kernel.build.securityModules
+        return settings
+    }
+
+    private func bootWithFallback(_ start: Machine.Start) throws(MachineError) -> (Machine, GuestMessage.Hello) {
+        do {
+            return try boot(start, verbose: false)
         } catch {
             guard accelerator == .kvm, options.accelerator == nil, let why = Self.accountForKVM(error) else {
                 throw try explained(error)
@@ -60,7 +163,7 @@ final class MachineFactory {
             memory.remember(broken: why, qemu: qemu)
         }
         do {
-            return try boot(verbose: false)
+            return try boot(start, verbose: false)
         } catch {
             throw try explained(error)
         }
@@ -84,7 +187,7 @@ final class MachineFactory {
         case .panicked, .noInit, .initFailed, .wrongVersion: return error
         }
         do {
-            _ = try boot(verbose: true)
+            _ = try boot(.boot(kernel.files), verbose: true)
         } catch .boot(let again, let lines) {
             // The same once more, or the reason that the first boot did not tell.
             return .boot(again == .ended ? failure : again, console: lines)
@@ -95,60 +198,16 @@ final class MachineFactory {
         return error
     }
 
-    private func boot(verbose: Bool) throws(MachineError) -> (Machine, GuestMessage.Hello) {
-        var settings = options.settings
-        settings.accelerator = accelerator
+    private func boot(
+        _ start: Machine.Start, verbose: Bool
+    ) throws(MachineError) -> (Machine, GuestMessage.Hello) {
+        var settings = settings
         settings.verboseConsole = verbose
-        settings.securityModules = settings.securityModules ?? kernel.build.securityModules
         machines += 1
-        let console = work.path.appending("console-\(kernel.build.release)-\(machines).log")
+        let console = work.path.appending("console-\(kernel.build.release)-boot-\(machines).log")
         let machine = try Machine(
-            qemu: qemu, settings: settings, files: kernel.files, consoleFile: console.string,
-            cancellation: cancellation)
+            qemu: qemu, settings: settings, start: start, consoleFile: console.string, cancellation: cancellation)
         let hello = try machine.boot(limit: options.bootLimit)
         return (machine, hello)
-    }
-}
-
-/// Whether KVM works on this host: found out by running, kept for as long as the host runs.
-public struct AcceleratorMemory: Sendable {
-    private struct Record: Codable {
-        var boot: String
-        var qemu: String
-        var reason: String
-    }
-
-    private let file: FilePath
-    private let boot: String
-
-    public init(folders: Folders) {
-        file = folders.cache.appending("kvm.json")
-        let bytes = (try? readFile("/proc/sys/kernel/random/boot_id")) ?? []
-        boot = String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-    }
-
-    /// What to begin with, and why.
-    public func choice(_ wanted: Accelerator?, qemu: QEMU) -> (Accelerator, String) {
-        if let wanted { return (wanted, "\(wanted), as asked for") }
-        guard FileManager.default.fileExists(atPath: "/dev/kvm") else { return (.tcg, "tcg, as there is no /dev/kvm") }
-        guard FileManager.default.isReadableFile(atPath: "/dev/kvm"),
-            FileManager.default.isWritableFile(atPath: "/dev/kvm")
-        else { return (.tcg, "tcg, as this user may not open /dev/kvm") }
-        if let data = FileManager.default.contents(atPath: file.string),
-            let record = try? JSONDecoder().decode(Record.self, from: data),
-            record.boot == boot, record.qemu == qemu.version
-        {
-            return (.tcg, "tcg, as kvm did not work since this host was started: \(record.reason)")
-        }
-        return (.kvm, "kvm")
-    }
-
-    func remember(broken reason: String, qemu: QEMU) {
-        let record = Record(boot: boot, qemu: qemu.version, reason: reason)
-        // Not being able to remember costs one more attempt next time, and nothing else.
-        guard let data = try? JSONEncoder().encode(record) else { return }
-        try? FileManager.default.createDirectory(
-            atPath: file.removingLastComponent().string, withIntermediateDirectories: true)
-        try? data.write(to: URL(fileURLWithPath: file.string), options: .atomic)
     }
 }

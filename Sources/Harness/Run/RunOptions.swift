@@ -14,6 +14,19 @@ public struct RunOptions: Sendable {
     /// Time from QEMU's start to the guest's hello.
     public var bootLimit = Duration.seconds(120)
     public var keepMachineOnFailure = false
+    public var isolation = Isolation.suite
+    /// Machines at once; nil: as many as processors and memory allow.
+    public var jobs: Int?
+    /// How often every case is run.
+    public var repeats = 1
+    /// Repeat until a case fails; `repeats` above 1 is then the most rounds.
+    public var untilFailure = false
+    /// Seed of a random order of suites and cases; nil: the catalogue's order.
+    public var seed: UInt64?
+    /// How often a failed case is run again alone, where it does not fail at once; 0: not at all.
+    public var reruns = 5
+    /// Restore machines from a frozen one, instead of booting each.
+    public var usesZygotes = true
     /// The command line's options about machines, as given: part of the command that runs a case alone.
     public var machineWords: [String] = []
     /// Agents' own words and the kernel's console go to the log too.

@@ -11,7 +11,7 @@ extension Runner {
         settings.accelerator = AcceleratorMemory(folders: folders).choice(options.accelerator, qemu: qemu).0
         settings.securityModules = settings.securityModules ?? kernel.build.securityModules
         return QEMUCommandLine(
-            qemu: qemu, settings: settings, files: kernel.files, wiring: .terminal(directory: "/tmp")
+            qemu: qemu, settings: settings, start: .boot(kernel.files), wiring: .terminal(directory: "/tmp")
         ).shellText
     }
 
@@ -19,12 +19,11 @@ extension Runner {
     public func list(
         _ agent: Agent, on kernel: PreparedKernel, work: WorkFolder
     ) throws(HarnessError) -> [SuiteListing] {
-        let factory = try MachineFactory(
-            qemu: qemu, kernel: kernel, agents: [agent], guestFiles: guestFiles, options: options,
-            memory: AcceleratorMemory(folders: folders), work: work, cancellation: cancellation)
+        // Also what a run with that agent needs: its machines come from the same zygote.
+        let factory = try factory(kernel, [agent], work) { _ in }
         let machine: Machine
         do {
-            machine = try factory.make().machine
+            machine = try factory.source().machine()
         } catch .cancelled {
             throw .cancelled
         } catch {

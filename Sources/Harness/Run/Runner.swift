@@ -9,10 +9,14 @@ public struct Runner: Sendable {
     public var folders: Folders
     public var options: RunOptions
     public var cancellation: Cancellation
+    public var environment: [String: String]
 
+    /// - Parameter environment: the process's: limits of the cache may be named in it.
     public init(
-        qemu: QEMU, guestFiles: GuestFiles, folders: Folders, options: RunOptions, cancellation: Cancellation
+        qemu: QEMU, guestFiles: GuestFiles, folders: Folders, options: RunOptions, cancellation: Cancellation,
+        environment: [String: String]
     ) {
+        self.environment = environment
         self.qemu = qemu
         self.guestFiles = guestFiles
         self.folders = folders
@@ -20,28 +24,57 @@ public struct Runner: Sendable {
         self.cancellation = cancellation
     }
 
-    /// Runs the selections on each kernel, one after another.
+    /// Runs the selections on each kernel, with as many workers as options, processors and memory allow.
     ///
-    /// Blocks its thread, which owns every QEMU that is started: call it on a thread made for it (`onThread`).
+    /// Blocks its thread, which reports: call it on a thread made for it (`onThread`).
     /// - Returns: the counts over all kernels; a bail-out has been reported when this throws.
     public func run(
-        kernels: [PreparedKernel], selections: [Selection], journal: Journal, work: WorkFolder
+        kernels: [PreparedKernel], selections: [Selection], journal: Journal, work: WorkFolder,
+        expected: @escaping @Sendable (String, CaseID) -> Duration? = { _, _ in nil }
     ) throws(HarnessError) -> Tally {
         let deadline = options.runLimit.map { ContinuousClock.now + $0 }
-        let agents = selections.map(\.agent).reduce(into: [Agent]()) { if !$0.contains($1) { $0.append($1) } }
-        journal.observer?.planned(kernels.count * selections.map(\.cases.count).reduce(0, +))
-        defer { journal.observer?.ended() }
+        let plan = Plan(
+            seed: options.seed, isolation: options.isolation, kernels: kernels.count,
+            cases: selections.map { $0.cases.map(\.id) },
+            expected: { kernel, selection, id in
+                expected(kernels[kernel].build.release, CaseID(suite: selections[selection].suite.suite, id: id))
+            })
+        let rounds: Schedule.Rounds =
+            options.untilFailure
+            ? .untilFailure(limit: options.repeats > 1 ? options.repeats : nil, deadline: deadline)
+            : .fixed(options.repeats)
+        let schedule = Schedule(plan, rounds)
+        let events = Monitor<[RunEvent]>([])
+        let memory = MemoryUse(folders: folders)
+        let processors = ProcessInfo.processInfo.activeProcessorCount
+        let workers = options.keepMachineOnFailure ? 1 : options.jobs ?? memory.machines(
+            options.settings, processors: processors)
+        let context = RunContext(
+            kernels: kernels, selections: selections, options: options,
+            deadline: options.untilFailure ? nil : deadline, factory: factories(selections, work),
+            warmsAhead: options.usesZygotes && workers * options.settings.cpus < processors, memory: memory,
+            send: { event in events.change { $0.append(event) } })
+        journal.observer?.planned(
+            kernels.count * selections.map(\.cases.count).reduce(0, +) * (options.untilFailure ? 1 : options.repeats))
+        defer {
+            journal.observer?.ended()
+            memory.save()
+        }
         do throws(HarnessError) {
             try journal.tell { try $0.runStarted(kernels: kernels.count) }
-            for kernel in kernels {
-                if cancellation.isCancelled { throw HarnessError.cancelled }
-                let factory = try MachineFactory(
-                    qemu: qemu, kernel: kernel, agents: agents, guestFiles: guestFiles, options: options,
-                    memory: AcceleratorMemory(folders: folders), work: work, cancellation: cancellation)
-                let run = KernelRun(
-                    kernel: kernel, selections: selections, options: options, factory: factory, journal: journal,
-                    deadline: deadline)
-                try run.run()
+            if let seed = options.seed { try journal.tell { try $0.comment("order: --shuffle=\(seed)") } }
+            for number in 0..<workers {
+                Self.startThread("bpftest-\(number)") {
+                    Worker(number: number, context: context, schedule: schedule).run()
+                }
+            }
+            let report = Report(
+                context: context, order: plan.order(round: 0), rounds: options.untilFailure ? nil : options.repeats,
+                journal: journal)
+            try follow(events, workers, schedule, report, context, journal)
+            try report.finish()
+            if options.untilFailure {
+                try journal.tell { try $0.comment("rounds: \(schedule.roundsBegun)") }
             }
             try journal.tell { try $0.runFinished(tally: journal.tally) }
             return journal.tally
@@ -53,13 +86,82 @@ public struct Runner: Sendable {
         }
     }
 
+    /// Reports what the workers say until the last one has ended.
+    ///
+    /// - Throws: the first trouble; by then all workers have ended, and their machines with them.
+    private func follow(
+        _ events: Monitor<[RunEvent]>, _ workers: Int, _ schedule: Schedule, _ report: Report, _ context: RunContext,
+        _ journal: Journal
+    ) throws(HarnessError) {
+        var running = workers
+        var trouble: HarnessError?
+        while running > 0 {
+            let batch = events.wait { (waiting: inout [RunEvent]) -> [RunEvent]? in
+                if waiting.isEmpty { return nil }
+                defer { waiting = [] }
+                return waiting
+            }
+            for event in batch {
+                do throws(HarnessError) {
+                    switch event {
+                    case .ended: running -= 1
+                    case .trouble(let error): throw error
+                    case .log(let text): journal.log(text)
+                    case .started(let name, let kernel, let worker):
+                        journal.observer?.started(name, kernel: context.name(kernel), worker: worker)
+                    case .idle(let worker, let doing): journal.observer?.idle(worker: worker, doing: doing)
+                    // After trouble nothing more is reported: it would look as if it were all.
+                    case .kernelReady(let kernel, let comments) where trouble == nil:
+                        try report.kernelReady(kernel, comments: comments)
+                    case .kernelBroken(let kernel, let failure, let console, let comments) where trouble == nil:
+                        try report.kernelBroken(kernel, failure, console: console, comments: comments)
+                    case .attempt(let attempt, let worker) where trouble == nil:
+                        journal.observer?.finished(attempt.result, worker: worker)
+                        try report.add(attempt)
+                    case .kernelReady, .kernelBroken, .attempt: continue
+                    }
+                } catch {
+                    if trouble == nil { trouble = error }
+                    // Whoever runs a case now sees it at once.
+                    schedule.stop()
+                    cancellation.cancel()
+                }
+            }
+        }
+        if let trouble { throw trouble }
+    }
+
+    /// What a worker makes a kernel's machines with.
+    private func factories(
+        _ selections: [Selection], _ work: WorkFolder
+    ) -> @Sendable (PreparedKernel, @escaping @Sendable (String) -> Void) throws(HarnessError) -> MachineFactory {
+        let agents = selections.map(\.agent).reduce(into: [Agent]()) { if !$0.contains($1) { $0.append($1) } }
+        return { [self] (kernel, log) throws(HarnessError) in
+            try factory(kernel, agents, work, log)
+        }
+    }
+
+    func factory(
+        _ kernel: PreparedKernel, _ agents: [Agent], _ work: WorkFolder, _ log: @escaping @Sendable (String) -> Void
+    ) throws(HarnessError) -> MachineFactory {
+        let zygotes = ZygoteStore(folders: folders, environment: environment, log: log)
+        return try MachineFactory(
+            qemu: qemu, kernel: kernel, agents: agents, guestFiles: guestFiles, options: options,
+            memory: AcceleratorMemory(folders: folders), zygotes: options.usesZygotes ? zygotes : nil, work: work,
+            cancellation: cancellation, log: log)
+    }
+
+    private static func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) {
+        let thread = Thread(block: body)
+        thread.stackSize = 8 << 20
+        thread.name = name
+        thread.start()
+    }
+
     /// Runs a body on a thread of its own and waits for it without holding one of the concurrency runtime's.
     public static func onThread<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
         await withCheckedContinuation { continuation in
-            let thread = Thread { continuation.resume(returning: body()) }
-            thread.stackSize = 8 << 20
-            thread.name = "bpftest-run"
-            thread.start()
+            startThread("bpftest-run") { continuation.resume(returning: body()) }
         }
     }
 }

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How far cases are kept apart.
+public enum Isolation: String, Sendable, CaseIterable {
+    /// One machine for everything on a kernel.
+    case none
+    /// A pristine machine for every suite.
+    case suite
+    /// A pristine machine for every case.
+    case `case`
+}
+
+/// What one machine is made for: cases that run in it one after another.
+struct WorkUnit: Sendable {
+    /// Cases of one suite.
+    struct Part: Sendable {
+        /// Index of the selection.
+        var selection: Int
+        var cases: [String]
+    }
+
+    enum Purpose: Sendable {
+        case plain
+        /// A case has failed: whether it does so alone, and what came before it otherwise.
+        case confirm(Attempt, before: [Part])
+    }
+
+    var kernel: Int
+    var round: Int
+    var parts: [Part]
+    var purpose = Purpose.plain
+    /// From earlier runs.
+    var expected: Duration = .zero
+}
+
+/// What became of one case in one round.
+struct Attempt: Sendable {
+    var kernel: Int
+    var selection: Int
+    var round: Int
+    var result: CaseResult
+}
+
+/// All that is to be done, in the order in which it is reported.
+struct Plan: Sendable {
+    /// Seed of the order; nil: the catalogue's.
+    var seed: UInt64?
+    var isolation: Isolation
+    var kernels: Int
+    /// Selection by selection, the ids of its cases as given.
+    var cases: [[String]]
+    /// The machines' share of the time, where earlier runs tell: kernel, selection, case.
+    var expected: @Sendable (Int, Int, String) -> Duration? = { _, _, _ in nil }
+
+    /// The order of suites and cases in a round.
+    func order(round: Int) -> [WorkUnit.Part] {
+        var parts = cases.indices.map { WorkUnit.Part(selection: $0, cases: cases[$0]) }
+        guard let seed else { return parts }
+        var random = SplitMix64(state: seed &+ UInt64(round))
+        parts.shuffle(using: &random)
+        for index in parts.indices { parts[index].cases.shuffle(using: &random) }
+        return parts
+    }
+
+    /// The units of a round, in reporting order.
+    func units(round: Int) -> [WorkUnit] {
+        let parts = order(round: round)
+        return (0..<kernels).flatMap { kernel -> [WorkUnit] in
+            let groups: [[WorkUnit.Part]] =
+                switch isolation {
+                case .none: [parts]
+                case .suite: parts.map { [$0] }
+                case .case:
+                    parts.flatMap { part in
+                        part.cases.map { [WorkUnit.Part(selection: part.selection, cases: [$0])] }
+                    }
+                }
+            return groups.map { group in
+                var unit = WorkUnit(kernel: kernel, round: round, parts: group)
+                for part in group {
+                    for one in part.cases { unit.expected += expected(kernel, part.selection, one) ?? .zero }
+                }
+                return unit
+            }
+        }
+    }
+}
+
+/// A small generator whose numbers follow from its seed on every machine: an order can be had again.
+///
+/// - Source: Steele, Lea, Flood: Fast splittable pseudorandom number generators (2014).
+struct SplitMix64: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var word = state
+        word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
+        return word ^ (word >> 31)
+    }
+}
