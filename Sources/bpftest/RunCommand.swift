@@ -206,6 +206,9 @@ struct RunCommand: AsyncParsableCommand {
             Result { () throws(HarnessError) in
                 var sinks: [any ResultSink] = [TAPReporter(dialect: dialect, write: Terminal.results)]
                 if let jsonFile { sinks.append(JSONLinesReporter(write: jsonFile.write)) }
+                let description = RunDescription(kernels: kernels, qemu: runner.qemu, options: runner.options)
+                sinks.append(
+                    RunRecords(description, environment: ProcessInfo.processInfo.environment, log: Terminal.log))
                 let journal = Journal(sinks: sinks, log: Terminal.log, observer: progress)
                 return try runner.run(kernels: kernels, selections: selections, journal: journal, work: work)
             }

@@ -32,10 +32,12 @@ public struct RunDescription: Sendable {
 
     public init() {}
 
-    public init(kernels: [PreparedKernel], qemu: QEMU) {
+    public init(kernels: [PreparedKernel], qemu: QEMU, options: RunOptions) {
         self.kernels = kernels.map {
             Kernel(release: $0.build.release, image: $0.build.image.path, origin: $0.build.origin, spec: $0.spec)
         }
         self.qemu = qemu.version
+        isolation = options.isolation.rawValue
+        seed = options.seed
     }
 }
