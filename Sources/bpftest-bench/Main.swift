@@ -1,196 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Foundation
 internal import Harness
-internal import LinuxIO
-internal import SystemPackage
-internal import TAP
-internal import VMRunner
 
 /// Measures what docs/performance.md promises, as ratios within one run. `make bench`.
+///
+/// `bpftest-bench [GROUP…] [FILE]`: only those groups of figures; the file gets them as JSON.
 @main
 struct Main {
     static func main() async {
         do {
+            let words = CommandLine.arguments.dropFirst()
+            let named = words.compactMap(Bench.Group.init)
+            let file = words.first { Bench.Group(rawValue: $0) == nil } ?? ".build/bench.json"
             let bench = try await Bench()
-            let answer = await Runner.onThread { Result { try bench.rows() } }
+            let answer = await Runner.onThread {
+                Result { try bench.rows(named.isEmpty ? Bench.Group.allCases : named) }
+            }
             let rows = try answer.get()
             print(Table.text(rows), terminator: "")
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            let file = CommandLine.arguments.dropFirst().first ?? ".build/bench.json"
             try encoder.encode(rows).write(to: URL(fileURLWithPath: file))
-            exit(rows.allSatisfy(\.holds) ? 0 : 1)
+            exit(rows.allSatisfy { $0.holds ?? true } ? 0 : 1)
         } catch {
             FileHandle.standardError.write(Data("bench: \(error)\n".utf8))
             exit(3)
         }
-    }
-}
-
-struct Bench: Sendable {
-    private let folders: Folders
-    private let guestFiles: GuestFiles
-    private let kernel: PreparedKernel
-    private let qemu: QEMU
-    private let selections: [Selection]
-    private let rounds = 5
-
-    init() async throws {
-        let environment = ProcessInfo.processInfo.environment
-        folders = Folders(environment: environment)
-        guestFiles = try GuestFiles.locate(environment: environment)
-        qemu = try QEMU.find(environment: environment)
-        let build = try await KernelStore(folders: folders).resolve("6.12", modules: nil)
-        let image = try await GuestImage.prepare(build, initFile: guestFiles.initProgram, folders: folders)
-        kernel = PreparedKernel(build: build, image: image, spec: "6.12")
-        let agent = Agent.builtIn(guestFiles)
-        selections = try Catalogue.select(
-            [(agent, try await Catalogue.builtIn(guestFiles))], names: [], patterns: [])
-    }
-
-    private var files: BootFiles { BootFiles(kernel: kernel.build.image.path, initramfs: kernel.image.path) }
-
-    func rows() throws -> [Row] {
-        try firstResult() + (try pushing()) + (try hostCPU())
-    }
-
-    private func median(_ values: [Double]) -> Double {
-        values.sorted()[values.count / 2]
-    }
-
-    private func seconds(_ start: ContinuousClock.Instant) -> Double {
-        Double((ContinuousClock.now - start).components.attoseconds) / 1e18
-            + Double((ContinuousClock.now - start).components.seconds)
-    }
-
-    // MARK: Time to the first result
-
-    private func firstResult() throws -> [Row] {
-        var bare: [Double] = []
-        var whole: [Double] = []
-        // One round first that is not counted: files come into the page cache.
-        for round in 0...rounds {
-            let start = ContinuousClock.now
-            let machine = try BareMachine(qemu, MachineSettings(), files)
-            try machine.waits(for: "bpftest-init: started", limit: .seconds(120))
-            if round > 0 { bare.append(seconds(start)) }
-            _ = consume machine
-            let time = try timeOfFirstResult()
-            if round > 0 { whole.append(time) }
-        }
-        let how = "median of \(rounds), bpftest run of mprog.tcx/M-001.ingress and bare QEMU in turns, TCG, 1 CPU"
-        return [
-            .plain("bare boot to PID 1", median(bare), unit: "s", how: how),
-            .plain("bpftest run to first result", median(whole), unit: "s", how: how),
-            .atMost("first result / bare boot", median(whole) / median(bare), 1.3, unit: "", how: how),
-        ]
-    }
-
-    private func timeOfFirstResult() throws -> Double {
-        let executable = FilePath(CommandLine.arguments[0]).removingLastComponent().appending("bpftest").string
-        let pipe = try Descriptors.pipe()
-        let reading = pipe.first
-        let writing = pipe.second
-        let nothing = try Descriptors.open("/dev/null", O_RDWR)
-        let arguments = [executable, "run", "--disable-kvm", "-k", "6.12", "mprog.tcx/M-001.ingress"]
-        var spawn = Spawn(
-            path: executable, arguments: arguments,
-            environment: ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" })
-        spawn.descriptors = [0: nothing.raw, 1: writing.raw, 2: 2]
-        let start = ContinuousClock.now
-        let pid = try spawn.start()
-        _ = consume writing
-        var text: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 4096)
-        var found: Double?
-        while true {
-            let count = try reading.read(into: &chunk)
-            if count == 0 { break }
-            text += chunk[..<count]
-            if found == nil, String(decoding: text, as: UTF8.self).contains("ok 1 - M-001") { found = seconds(start) }
-        }
-        var status: CInt = 0
-        while unsafe waitpid(pid, &status, 0) < 0, errno == EINTR {}
-        guard let found, status == 0 else {
-            throw BenchError("bpftest run failed: \(String(decoding: text, as: UTF8.self))")
-        }
-        return found
-    }
-
-    // MARK: Pushing a file
-
-    private func pushing() throws -> [Row] {
-        let size = 64 << 20
-        var settings = MachineSettings()
-        settings.memoryMiB = 512
-        let content = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 13) }
-        var raw: [Double] = []
-        var pushed: [Double] = []
-        for _ in 0..<3 {
-            raw.append(try rawRate(content, settings))
-            let machine = try Machine(
-                qemu: qemu, settings: settings, start: .boot(files), consoleFile: nil, cancellation: try Cancellation())
-            _ = try machine.boot(limit: .seconds(120))
-            let start = ContinuousClock.now
-            try machine.push([GuestFile(.bytes(content), as: "/run/pushed")])
-            pushed.append(64 * 1.048576 / seconds(start))
-            machine.kill()
-        }
-        let how = "median of 3, 64 MiB into a tmpfs, TCG; plain: read(port), write(file), no frames, no checksum"
-        return [
-            .plain("plain copy through the port", median(raw), unit: "MB/s", how: how),
-            .plain("push", median(pushed), unit: "MB/s", how: how),
-            .atLeast("push / plain copy", median(pushed) / median(raw), 0.6, unit: "", how: how),
-        ]
-    }
-
-    private func rawRate(_ content: [UInt8], _ settings: MachineSettings) throws -> Double {
-        var settings = settings
-        settings.kernelArguments = ["--", "raw-copy", "\(content.count)"]
-        let machine = try BareMachine(qemu, settings, files)
-        var byte = [UInt8](repeating: 0, count: 1)
-        guard try machine.control.readExactly(1, into: &byte) == 1 else {
-            throw BenchError("no guest for the plain copy")
-        }
-        let start = ContinuousClock.now
-        try machine.control.writeAll(content)
-        guard try machine.control.readExactly(1, into: &byte) == 1 else { throw BenchError("the plain copy broke off") }
-        return Double(content.count) / 1e6 / seconds(start)
-    }
-
-    // MARK: CPU time of our own
-
-    private func hostCPU() throws -> [Row] {
-        var options = RunOptions()
-        options.accelerator = .tcg
-        let work = try WorkFolder(environment: ProcessInfo.processInfo.environment)
-        defer { work.remove() }
-        let own = usage(0)
-        let children = usage(-1)
-        let runner = Runner(
-            qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: try Cancellation(),
-            environment: [:])
-        nonisolated(unsafe) var size = 0
-        let journal = Journal(
-            sinks: [
-                TAPReporter(dialect: .tap) { unsafe size += $0.utf8.count },
-                JSONLinesReporter { unsafe size += $0.utf8.count },
-            ],
-            log: { _ in })
-        let tally = try runner.run(kernels: [kernel], selections: selections, journal: journal, work: work)
-        let ratio = (usage(0) - own) / (usage(-1) - children)
-        return [
-            .atMost(
-                "host CPU of bpftest / QEMU's", ratio * 100, 3, unit: "%",
-                how: "all \(tally.total) built-in cases on 6.12, TAP and JSON written, TCG")
-        ]
-    }
-
-    /// CPU seconds of this process (0, RUSAGE_SELF) or of its ended children (-1, RUSAGE_CHILDREN).
-    private func usage(_ who: CInt) -> Double {
-        var usage = rusage()
-        unsafe getrusage(who, &usage)
-        let micro = usage.ru_utime.tv_usec + usage.ru_stime.tv_usec
-        return Double(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + Double(micro) / 1e6
     }
 }

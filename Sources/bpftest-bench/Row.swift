@@ -4,11 +4,13 @@ internal import Foundation
 /// One figure of the bench.
 struct Row: Codable {
     var name: String
-    var value: Double
+    /// nil: could not be measured here; `how` says why.
+    var value: Double?
     var unit: String
     /// What was promised, such as `<= 1.3`.
     var limit: String
-    var holds: Bool
+    /// nil: nothing was measured.
+    var holds: Bool?
     var how: String
 
     static func atMost(_ name: String, _ value: Double, _ limit: Double, unit: String, how: String) -> Row {
@@ -24,6 +26,11 @@ struct Row: Codable {
         Row(name: name, value: rounded(value), unit: unit, limit: "", holds: true, how: how)
     }
 
+    /// A figure that cannot be had on this machine.
+    static func absent(_ name: String, limit: String, reason: String) -> Row {
+        Row(name: name, value: nil, unit: "", limit: limit, holds: nil, how: reason)
+    }
+
     private static func rounded(_ value: Double) -> Double {
         (value * 1000).rounded() / 1000
     }
@@ -31,15 +38,17 @@ struct Row: Codable {
 
 enum Table {
     static func text(_ rows: [Row]) -> String {
-        let cells =
-            [["figure", "value", "limit", "holds", "how"]]
-            + rows.map {
-                [$0.name, "\($0.value) \($0.unit)", $0.limit, $0.limit.isEmpty ? "" : $0.holds ? "yes" : "NO", $0.how]
-            }
+        let cells = [["figure", "value", "limit", "holds", "how"]] + rows.map(cells)
         let widths = (0..<5).map { column in cells.map { $0[column].count }.max() ?? 0 }
         return cells.map { row in
             zip(row, widths).map { $0.padding(toLength: $1, withPad: " ", startingAt: 0) }.joined(separator: "  ")
                 .trimmingCharacters(in: .whitespaces)
         }.joined(separator: "\n") + "\n"
+    }
+
+    private static func cells(_ row: Row) -> [String] {
+        let value = row.value.map { "\($0) \(row.unit)" } ?? "could not"
+        let holds = row.limit.isEmpty ? "" : row.holds.map { $0 ? "yes" : "NO" } ?? "?"
+        return [row.name, value, row.limit, holds, row.how]
     }
 }
