@@ -16,6 +16,11 @@ let strict: [SwiftSetting] = [
 /// static run-time library when compiling and when linking.
 let guestSwift = strict + [.unsafeFlags(["-static-executable"])]
 let guestLinker: [LinkerSetting] = [.unsafeFlags(["-static-executable"])]
+/// Has libbpf take the kernel's BTF from Sources/CBtfCache; an agent without it works, and takes longer.
+let cachesBTF: [LinkerSetting] = [
+    .unsafeFlags(
+        ["btf__load_vmlinux_btf", "btf__free", "btf__find_by_name_kind"].flatMap { ["-Xlinker", "--wrap=\($0)"] })
+]
 
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 
@@ -41,7 +46,10 @@ let package = Package(
         // The guest's side: no Foundation.
         .systemLibrary(
             name: "CBpf", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev", "libelf-dev", "zlib1g-dev"])]),
-        .target(name: "AgentKit", dependencies: ["TAP", "LinuxIO", "CLinux", "CBpf", system], swiftSettings: strict),
+        .target(name: "CBtfCache", dependencies: ["CBpf"]),
+        .target(
+            name: "AgentKit", dependencies: ["TAP", "LinuxIO", "CLinux", "CBpf", "CBtfCache", system],
+            swiftSettings: strict),
         .target(name: "CGuestInit"),
         .target(
             name: "GuestInit", dependencies: ["GuestProtocol", "LinuxIO", "CLinux", "CGuestInit", system],
@@ -56,7 +64,7 @@ let package = Package(
             name: "bpftest-init", dependencies: ["GuestInit"], swiftSettings: guestSwift, linkerSettings: guestLinker),
         .executableTarget(
             name: "bpftest-agent", dependencies: ["AgentKit", "MprogSuites", "KfuncSuites"], swiftSettings: guestSwift,
-            linkerSettings: guestLinker),
+            linkerSettings: guestLinker + cachesBTF),
         .executableTarget(name: "bpftest-faults", swiftSettings: guestSwift, linkerSettings: guestLinker),
 
         // The host's side.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import CBtfCache
 internal import CLinux
 internal import Glibc
 internal import LinuxIO
@@ -33,6 +34,8 @@ public enum AgentMain {
             SuiteRun(suite, cases).run()
             exit(0)
         case "prepare" where arguments.count == 1:
+            // Only a matter of time: without it libbpf reads the kernel's types for every object.
+            _ = cbtfcache_fill()
             for suite in suites { SuiteRun.makeReady(suite) }
             do {
                 carryOut(suites, try Instructions.wait()[...])
@@ -70,6 +73,11 @@ public enum AgentMain {
 /// What an agent that was started in advance is to run, told by descriptor 3; docs/agent-output.md, "prepare".
 enum Instructions {
     private static let descriptor: CInt = 3
+
+    /// In a process forked in advance: the agent's own end must not be kept open by it.
+    static func forget() {
+        close(descriptor)
+    }
 
     /// Says that the agent is ready, and waits.
     ///

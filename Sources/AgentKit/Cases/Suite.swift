@@ -18,24 +18,24 @@ public struct Suite: Sendable {
     /// Run once before the first case whose needs are met, in the process that all cases are forked from; also in
     /// advance, before it is known which suite's cases come. What it leaves in the kernel must not disturb others'.
     public let prepare: @Sendable () throws -> Void
-    /// Run after `prepare` in a process that is made ready in advance: touches what cases are slow to touch first.
-    public let warmUp: @Sendable () -> Void
+    /// BPF objects that cases load: a process that is made ready in advance opens them.
+    public let objects: [String]
     public let cases: [Case]
 
     /// - Parameters:
     ///   - name: unique among all suites; `subject.part`.
     ///   - title: what the suite is about, in a line.
+    ///   - objects: BPF objects that cases load, relative to `BPFObject.directory`.
     ///   - prepare: brings in what all cases use, such as loaded objects. When it throws, every case fails.
     public init(
         _ name: String, _ title: String, isolation: Isolation = [],
-        prepare: @escaping @Sendable () throws -> Void = {}, warmUp: @escaping @Sendable () -> Void = {},
-        @CaseBuilder cases: () -> [Case]
+        objects: [String] = [], prepare: @escaping @Sendable () throws -> Void = {}, @CaseBuilder cases: () -> [Case]
     ) {
         self.name = name
         self.title = title
         self.isolation = isolation
         self.prepare = prepare
-        self.warmUp = warmUp
+        self.objects = objects
         self.cases = cases()
     }
 }

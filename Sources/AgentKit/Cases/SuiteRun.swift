@@ -102,7 +102,8 @@ final class SuiteRun {
         // Without a case to run there is nothing to prepare for, and it would fail.
         guard !runnable.isEmpty else { return }
         _ = prepareOnce(suite)
-        suite.warmUp()
+        for object in suite.objects { BPFObject.openInAdvance(object) }
+        forkInAdvance(suite)
     }
 
     private func skip(_ one: Case, _ feature: Feature, _ evidence: String) {
@@ -135,20 +136,38 @@ final class SuiteRun {
     }
 
     private func forkOrThrow(_ one: Case) throws -> Report {
-        let pipe = try Descriptors.pipe()
-        let reading = FileHandle(pipe.first)
-        let writing = FileHandle(pipe.second)
-        let pid = try Errno.check(clinux_fork())
-        if pid == 0 { child(one, writing) }
-        // Also done by the child: whoever comes first, the group exists before anybody signals it.
-        setpgid(pid, pid)
-        writing.close()
-        let process = FileHandle(try Descriptors.process(pid))
-        let text = try collect(reading, until: process)
+        let child: ReadyChild
+        if let ready = Self.readyChildren.withLock({ $0.removeValue(forKey: suite.name) }) {
+            child = ready
+            try child.begin(one.id)
+        } else {
+            child = try ReadyChild { writing in Self.child(self.suite, one, writing) }
+        }
+        let process = FileHandle(try Descriptors.process(child.pid))
+        let text = try collect(child.report, until: process)
         var status: CInt = 0
         // What the case started must not outlive it: it could hold what the next case wants for itself.
-        _ = try Errno.check(unsafe clinux_end_group(pid, &status))
+        _ = try Errno.check(unsafe clinux_end_group(child.pid, &status))
         return report(text, ProcessEnd(waitStatus: status))
+    }
+
+    // MARK: In advance
+
+    /// A process for the first case of each suite, isolated as the suite wants it and waiting.
+    private static let readyChildren = Mutex<[String: ReadyChild]>([:])
+
+    /// Forks the process that the suite's first case will run in.
+    private static func forkInAdvance(_ suite: Suite) {
+        // Without it the first case is forked like all others, and fails with the reason if that cannot be done.
+        let child = try? ReadyChild(waits: true) { writing, nextCase in
+            Instructions.forget()
+            let test = Test(output: AgentOutput(write: AgentMain.emit))
+            test.run { try isolate(suite, $0) }
+            guard let id = nextCase(), let one = suite.cases.first(where: { $0.id == id }) else { _exit(5) }
+            carryOut(one, test, writing)
+        }
+        guard let child else { return }
+        readyChildren.withLock { $0[suite.name] = child }
     }
 
     /// Reads the report until the child is gone, so that a grandchild that holds the pipe open holds up nothing.
@@ -194,13 +213,15 @@ final class SuiteRun {
         return report
     }
 
-    private func child(_ one: Case, _ writing: FileHandle) -> Never {
-        setpgid(0, 0)
-        let test = Test(output: output)
-        test.run { test in
-            try isolate(test)
-            try one.body(test)
-        }
+    private static func child(_ suite: Suite, _ one: Case, _ writing: FileHandle) -> Never {
+        let test = Test(output: AgentOutput(write: AgentMain.emit))
+        test.run { try isolate(suite, $0) }
+        carryOut(one, test, writing)
+    }
+
+    /// Runs a case in this process, unless it could not be isolated, reports and ends.
+    private static func carryOut(_ one: Case, _ test: Test, _ writing: FileHandle) -> Never {
+        if !test.failed { test.run(one.body) }
         var text = test.diagnostics.fields.map { "\($0.key):\(JSONText.quote($0.value))\n" }.joined()
         if let reason = test.skipReason, !test.failed { text += "skip:\(JSONText.quote(reason))\n" }
         text += test.failed ? "failed\n" : "ok\n"
@@ -212,7 +233,7 @@ final class SuiteRun {
         _exit(0)
     }
 
-    private func isolate(_ test: Test) throws {
+    private static func isolate(_ suite: Suite, _ test: Test) throws {
         if suite.isolation.contains(.network) {
             try test.require(success: Namespaces.unshare(.network), "a network namespace is made")
             try Netlink.setUp("lo")

@@ -3,6 +3,7 @@ internal import CBpf
 internal import CLinux
 internal import Glibc
 internal import LinuxIO
+internal import Synchronization
 public import SystemPackage
 
 /// A BPF object file, loaded into the kernel by libbpf; unloaded with its last owner.
@@ -25,29 +26,36 @@ public import SystemPackage
     /// - Parameters:
     ///   - name: relative to `directory`, such as `mprog/trace.bpf.o`.
     ///   - programs: the only ones to be loaded; nil for all that the object loads by itself.
-    ///   - variables: called between opening and loading, when .rodata can still be set.
+    ///   - isVerbose: have the verifier print every instruction, also of a program that it accepts. Otherwise the log
+    ///     is written only for a program that is refused.
+    ///   - prepare: called between opening and loading, when .rodata can still be set.
     /// - Throws: `LoadError` with the verifier's log of the program that was refused.
     public init(
-        _ name: String, programs: [String]? = nil, prepare: (BPFObject) throws(LoadError) -> Void = { _ in }
+        _ name: String, programs: [String]? = nil, isVerbose: Bool = false, prepare: (BPFObject) throws(LoadError) -> Void = { _ in }
     ) throws(LoadError) {
-        path = name.hasPrefix("/") ? name : Self.directory + "/" + name
+        let path = name.hasPrefix("/") ? name : Self.directory + "/" + name
+        self.path = path
         LibbpfMessages.capture()
-        guard let opened = unsafe bpf_object__open(path) else {
-            throw LoadError(
-                path: path, step: "open", errno: Errno.last, log: "", messages: LibbpfMessages.take())
+        if let opened = (Self.openedInAdvance.withLock { $0.removeValue(forKey: path) }) {
+            owner = opened
+        } else {
+            owner = try Self.open(path)
         }
-        owner = unsafe Owner(opened)
+        let opened = unsafe owner.object
         // Zeroed by the kernel page by page as the verifier writes: most logs are short.
-        let log = unsafe calloc(Self.logSize, 1).assumingMemoryBound(to: CChar.self)
-        defer { unsafe free(log) }
+        let log = VerifierLog(size: Self.logSize)
+        guard let text = unsafe log.text else {
+            throw LoadError(path: path, step: "find memory for the log of", errno: Errno.last, log: "", messages: "")
+        }
         var program = unsafe bpf_object__next_program(opened, nil)
         while let current = unsafe program {
             let programName = unsafe String(cString: bpf_program__name(current))
             if let programs { _ = unsafe bpf_program__set_autoload(current, programs.contains(programName)) }
             // One buffer for all: libbpf loads one after another and stops at the first that is refused.
-            _ = unsafe bpf_program__set_log_buf(current, log, Self.logSize)
-            // Level 2 prints every instruction: a message that the kernel prints only then is found too.
-            _ = unsafe bpf_program__set_log_level(current, 2)
+            _ = unsafe bpf_program__set_log_buf(current, text, Self.logSize)
+            // Level 2 prints every instruction: a message that the kernel prints only then is found too. With level 0
+            // libbpf loads a program that is refused once more, for its log.
+            _ = unsafe bpf_program__set_log_level(current, isVerbose ? 2 : 0)
             unsafe program = unsafe bpf_object__next_program(opened, current)
         }
         if let programs {
@@ -59,9 +67,9 @@ public import SystemPackage
         try prepare(self)
         let result = unsafe bpf_object__load(opened)
         if result != 0 {
-            let text = unsafe String(cString: log)
             throw LoadError(
-                path: path, step: "load", errno: Errno(rawValue: -result), log: text, messages: LibbpfMessages.take())
+                path: path, step: "load", errno: Errno(rawValue: -result), log: unsafe String(cString: text),
+                messages: LibbpfMessages.take())
         }
         loaded = true
     }
@@ -69,8 +77,30 @@ public import SystemPackage
     /// Enough for the longest log of a small program at level 2.
     private static let logSize = 4 << 20
 
+    // MARK: In advance
+
+    /// What a process that cases are forked from has opened: each of those has a copy of its own.
+    private static let openedInAdvance = Mutex<[String: Owner]>([:])
+
+    /// Opens an object for the next one who loads it, so that only loading is left to do.
+    static func openInAdvance(_ name: String) {
+        let path = name.hasPrefix("/") ? name : directory + "/" + name
+        LibbpfMessages.capture()
+        // What cannot be opened is said when it is loaded.
+        guard let owner = try? open(path) else { return }
+        openedInAdvance.withLock { $0[path] = owner }
+    }
+
+    private static func open(_ path: String) throws(LoadError) -> Owner {
+        guard let opened = unsafe bpf_object__open(path) else {
+            throw LoadError(path: path, step: "open", errno: Errno.last, log: "", messages: LibbpfMessages.take())
+        }
+        return unsafe Owner(opened)
+    }
+
     /// Closes libbpf's object once, whether the initialiser came to its end or not.
-    @safe private final class Owner {
+    @safe private final class Owner: @unchecked Sendable {
+        // SAFETY: agents have one thread; in the table of those opened in advance it has no other owner.
         let object: OpaquePointer
 
         init(_ object: OpaquePointer) {
@@ -155,6 +185,22 @@ public import SystemPackage
 
     deinit {
         _ = unsafe munmap(memory.baseAddress, memory.count)
+    }
+}
+
+/// Memory for a verifier's log, which the kernel fills in page by page.
+@safe private final class VerifierLog {
+    let text: UnsafeMutablePointer<CChar>?
+    private let size: Int
+
+    init(size: Int) {
+        self.size = size
+        let start = unsafe mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        unsafe text = start == MAP_FAILED ? nil : start?.assumingMemoryBound(to: CChar.self)
+    }
+
+    deinit {
+        if let text = unsafe text { _ = unsafe munmap(text, size) }
     }
 }
 

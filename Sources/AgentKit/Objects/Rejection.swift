@@ -51,7 +51,7 @@ extension Test {
         let expected = allowed.map { "\($0.errno.name) (\($0.errno.rawValue)): \($0.fragment)" }.joined(
             separator: " or ")
         do {
-            _ = try BPFObject(object, programs: [program])
+            _ = try BPFObject(object, programs: [program], isVerbose: true)
             fail("\(program) is refused", expected: expected, observed: "it was loaded", file: file, line: line)
         } catch {
             // Without a log it did not come to the verifier: whatever the errno, nothing was judged.

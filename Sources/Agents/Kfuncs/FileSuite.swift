@@ -9,7 +9,8 @@ private let needs = [Features.exeFile, Features.pathDPath, Features.fileXattr, F
 
 /// K-001 to K-033 of docs/semantics/kfuncs.md.
 public let fileSuite = Suite(
-    "kfuncs.file", "kfuncs of the VFS: exe files, paths, extended attributes", isolation: .mount
+    "kfuncs.file", "kfuncs of the VFS: exe files, paths, extended attributes", isolation: .mount,
+    objects: [object, "kfuncs/file_fail.bpf.o"]
 ) {
     Case("K-001", "the exe file is acquired and released in lsm.s/file_open", since: "6.12", needs: needs) { test in
         let opened = try FileOpening(test, "exe_file")

@@ -19,7 +19,9 @@ private let refusing = "kfuncs/task_fail.bpf.o"
 private let needs = [Features.taskAcquire, Features.taskFromPID]
 
 /// K-040 to K-059 and the K-099 to K-119 that tasks show, of docs/semantics/kfuncs.md.
-public let taskSuite = Suite("kfuncs.task", "kfuncs that acquire and release tasks, and what the verifier enforces") {
+public let taskSuite = Suite(
+    "kfuncs.task", "kfuncs that acquire and release tasks, and what the verifier enforces", objects: [object, refusing]
+) {
     Case("K-040", "a new task is acquired and released in tp_btf/task_newtask", since: "6.12", needs: needs) { test in
         let object = try BPFObject(object, programs: ["newtask"])
         try object.set("pid_wanted", to: getpid())
