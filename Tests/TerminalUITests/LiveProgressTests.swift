@@ -100,6 +100,24 @@ import Testing
         #expect(LiveProgress(environment: [:], errors: terminal.slave, results: terminal.slave) == nil, "no TERM")
     }
 
+    @Test func theEndErasesTheRegionForGood() throws {
+        let terminal = try PseudoTerminal()
+        let progress = try #require(
+            LiveProgress(environment: Self.environment, errors: terminal.slave, results: terminal.slave))
+        progress.planned(3)
+        #expect(terminal.waits { $0.contains("  0/3 done  0:0") }, "\(terminal.text)")
+        progress.ended()
+        progress.ended()
+        progress.finished(result("C-1", .passed), worker: 0)
+        progress.draw()
+        let output = try #require(terminal.allOutput())
+        #expect(output.hasSuffix("elapsed\u{1b}[J\r\u{1b}[?7h" + LiveRegion.erasure), "\(output)")
+        #expect(!output.contains("1/3"))
+        var screen = Screen()
+        screen.feed(output)
+        #expect(screen.lines == [])
+    }
+
     /// Nothing but the window changes, and yet the lines fit it at once.
     @Test func followsTheWindow() throws {
         let terminal = try PseudoTerminal(columns: 60)

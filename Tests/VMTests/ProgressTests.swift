@@ -71,6 +71,25 @@ extension MachineTests {
             try command.expectNothingLeft()
         }
 
+        /// `bpftest run … &` at a shell's prompt: its results come, but it does not draw over what is typed.
+        @Test(arguments: [false, true]) func aBackgroundJobDrawsNothing(_ background: Bool) throws {
+            // Job control needs a terminal that is the shell's own, which script(1) makes.
+            let command = Command.build + "/bpftest run -k 6.12 mprog.tcx/M-001.ingress"
+            let shell = Process()
+            shell.executableURL = URL(filePath: "/usr/bin/script")
+            let job = background ? "\(command) & wait" : command
+            shell.arguments = ["--quiet", "--return", "--command", "bash -mc '\(job)'", "/dev/null"]
+            shell.environment = ProcessInfo.processInfo.environment.merging(["TERM": "xterm"]) { $1 }
+            let output = Pipe()
+            shell.standardInput = FileHandle.nullDevice
+            shell.standardOutput = output
+            try shell.run()
+            let text = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+            shell.waitUntilExit()
+            #expect(text.contains("# 1 passed, 0 failed, 0 skipped"), "\(text)")
+            #expect(text.contains("\u{1b}[J") == !background, "\(text)")
+        }
+
         /// ^C in the middle: what it says then stands where the region was.
         @Test func anInterruptedRunLeavesNoRegion() throws {
             let terminal = try PseudoTerminal(columns: 100, rows: 30)
