@@ -28,8 +28,10 @@ extension ProgressBoard {
     private func summary(elapsed: Duration, left: Duration?, _ columns: Int, _ colour: Bool) -> String {
         // By importance: in a narrow window the last ones go first.
         let failed = tally.failed > 0 ? "\(tally.failed) failed" : nil
+        // Until a case fails, nobody knows how many there will be.
+        let done = tally.total > total ? "\(tally.total) done" : "\(tally.total)/\(total) done"
         let fields: [(place: Int, text: String?)] = [
-            (0, "\(tally.total)/\(max(total, tally.total)) done"), (1, failed),
+            (0, done), (1, failed),
             (4, left.map { "~\(clock($0)) left" }), (3, "\(clock(elapsed)) elapsed"),
             (2, tally.skipped > 0 ? "\(tally.skipped) skipped" : nil),
         ]

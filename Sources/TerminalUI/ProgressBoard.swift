@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-public import Harness
+internal import Harness
 
 /// What is known of a run that goes on: no clock, no terminal.
 struct ProgressBoard: Sendable {
@@ -51,18 +51,5 @@ struct ProgressBoard: Sendable {
         guard spent >= .seconds(2), share >= 0.01, share < 1 else { return nil }
         let left = spent * ((1 - share) / share) - (now - lastFinish)
         return left >= .seconds(1) ? left : nil
-    }
-}
-
-/// How long cases are expected to take, from earlier runs: only the proportions matter.
-public struct Expectation: Sendable {
-    /// The sum over all planned cases, in the unit of `of`.
-    public var total: Double
-    /// What one case contributes to it.
-    public var of: @Sendable (_ kernel: String, _ name: CaseID) -> Double
-
-    public init(total: Double, of: @escaping @Sendable (_ kernel: String, _ name: CaseID) -> Double) {
-        self.total = total
-        self.of = of
     }
 }

@@ -87,6 +87,14 @@ extension ProgressBoard {
         #expect(board.lines(at: after(3723), in: WindowSize(), colour: true) == ["  0/3 done  1:02:03 elapsed"])
     }
 
+    /// `--until-failure`: there are more results than were planned.
+    @Test func aRunWithoutAnEndHasNoTotal() {
+        var board = ProgressBoard()
+        board.planned(2, at: start)
+        for number in 1...3 { board.finished("C", .passed, worker: 0, at: after(Double(number) * 5)) }
+        #expect(board.lines(at: after(15), in: WindowSize(), colour: true) == ["  3 done  0:15 elapsed"])
+    }
+
     @Test func aCaseThatHasEndedIsShownNoMore() {
         var board = board()
         board.finished("K-001", .passed, worker: 1, at: after(12))
@@ -157,6 +165,23 @@ extension ProgressBoard {
         #expect(board.timeLeft(at: after(1.9)) == nil, "two seconds tell little")
         board.finished("b", .passed, worker: 0, at: after(4))
         #expect(board.timeLeft(at: after(4)) == nil, "all is done")
+    }
+
+    @Test func expectationsComeFromRecordedTimes() throws {
+        let names = (1...4).map { CaseID(suite: "s", id: "C-\($0)") }
+        let times: [CaseID: Duration] = [names[0]: .seconds(9), names[1]: .seconds(1), names[2]: .zero]
+        let expectation = try #require(
+            Expectation(kernels: ["6.1", "6.12"], cases: names, repeats: 3, overhead: .seconds(1)) { kernel, name in
+                kernel == "6.12" ? times[name] : nil
+            })
+        func of(_ kernel: String, _ index: Int) -> Double { expectation.of(kernel, names[index]) }
+        #expect((0...2).map { of("6.12", $0) } == [10, 2, 1])
+        // Unknown ones are taken for as long as the others are on average.
+        let mean = 13.0 / 3
+        #expect(abs(of("6.12", 3) - mean) < 1e-9)
+        #expect(abs(of("6.1", 0) - mean) < 1e-9)
+        #expect(abs(expectation.total - 3 * (13 + 5 * mean)) < 1e-6)
+        #expect(Expectation(kernels: ["6.1"], cases: names) { _, _ in nil } == nil, "nothing is known")
     }
 
     /// One long case and nine short ones: with the short ones done, most of the time is still to come.

@@ -71,6 +71,16 @@ public final class PseudoTerminal: Sendable {
         return output.waitsForEnd(Date(timeIntervalSinceNow: Double(limit.components.seconds))) ? output.text : nil
     }
 
+    /// Stops the output as ^S does: who writes waits.
+    public func stop() throws {
+        _ = try Self.check(tcflow(slave, TCOOFF))
+    }
+
+    /// Lets the output go on as ^Q does.
+    public func resume() throws {
+        _ = try Self.check(tcflow(slave, TCOON))
+    }
+
     /// Takes the terminal away from the programs that use it; only where nobody reads.
     public func hangUp() {
         masterEnd.withLock { $0 = nil }
