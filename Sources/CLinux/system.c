@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/membarrier.h>
 #include <linux/random.h>
 #include <signal.h>
 #include <string.h>
@@ -48,6 +49,11 @@ int clinux_add_entropy(int fd, const void *bytes, size_t size)
 	if (ioctl(fd, RNDADDENTROPY, pool) < 0)
 		return -1;
 	return ioctl(fd, RNDRESEEDCRNG);
+}
+
+int clinux_wait_for_rcu(void)
+{
+	return (int)syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
 int clinux_reboot(int restart)

@@ -243,11 +243,22 @@ final class Server {
         }
     }
 
+    /// Lets the kernel do what the job has left to it, before the host, which may be done with the machine, is told: a
+    /// program that is freed after a grace period may be what breaks the kernel.
+    private func settle() {
+        // A kernel without membarrier(2) (CONFIG_MEMBARRIER) goes without; what it has to complain about comes later.
+        for _ in 0..<2 where clinux_wait_for_rcu() == 0 {
+            // On one processor the workers that the grace period has woken run before this process does.
+            for _ in 0..<4 { sched_yield() }
+        }
+    }
+
     private func finishJob(_ status: CInt, _ usage: rusage) throws {
         // Whatever the job left running would hold the pipes, and is no part of the next job's world.
         kill(-1, SIGKILL)
         guard let ended = job else { return }
         job = nil
+        settle()
         try send(.exited(try ended.finish(status, usage, output: ports.output, error: ports.error, buffer: &frame)))
     }
 }

@@ -9,14 +9,14 @@ struct BPFTest: AsyncParsableCommand {
         abstract: "Tests what a Linux kernel promises to BPF programs: a kernel goes in, TAP comes out.",
         version: bpftestVersion,
         subcommands: [
-            RunCommand.self, ListCommand.self, KernelsCommand.self, HistoryCommand.self, FlakesCommand.self,
+            RunCommand.self, ListCommand.self, KernelsCommand.self, ZygotesCommand.self, HistoryCommand.self, FlakesCommand.self,
             SlowestCommand.self, DoctorCommand.self,
         ])
 
     /// ArgumentParser ends with EX_USAGE (64) for a wrong call; here that is 2, as test_progs' users know it.
     static func main() async {
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(RunCommand.withOptionalValues(Array(CommandLine.arguments.dropFirst())))
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
             } else {

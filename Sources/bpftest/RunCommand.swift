@@ -56,6 +56,49 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Processors of a machine.", valueName: "n"))
     var cpus = 1
 
+    @Option(
+        help: ArgumentHelp(
+            "What gets a pristine machine of its own: every suite, every case, or none (one for everything).",
+            valueName: "suite|case|none"),
+        transform: { text in
+            guard let isolation = Isolation(rawValue: text) else {
+                throw ValidationError("--run-isolated wants suite, case or none")
+            }
+            return isolation
+        })
+    var runIsolated = Isolation.suite
+
+    @Option(
+        name: [.customShort("j", allowingJoined: true), .long],
+        help: ArgumentHelp(
+            "Machines at once; as many as processors and memory allow without it.", valueName: "n"))
+    var jobs: Int?
+
+    @Option(help: ArgumentHelp("Run every case that often.", valueName: "n"))
+    var `repeat`: Int?
+
+    @Flag(help: "Repeat until a case fails: --repeat is then the most rounds, and no round begins after --timeout.")
+    var untilFailure = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Suites and cases in a random order; =SEED repeats one. The seed is printed.", valueName: "seed"),
+        transform: { text in
+            if text == Self.randomSeed { return UInt64.random(in: 0...999_999_999) }
+            guard let seed = UInt64(text) else { throw ValidationError("--shuffle wants a number as its seed") }
+            return seed
+        })
+    var shuffle: UInt64?
+
+    @Option(
+        help: ArgumentHelp(
+            "How often a failed case is run again alone, to tell failures from flakes; 0: not at all.",
+            valueName: "n"))
+    var reruns = 5
+
+    @Flag(help: "Boot every machine, instead of restoring it from a frozen one.")
+    var noZygotes = false
+
     @Flag(help: "Emulate also where KVM works.")
     var disableKvm = false
 
@@ -82,7 +125,22 @@ struct RunCommand: AsyncParsableCommand {
     @Flag(name: [.customShort("v"), .long], help: "Show what agents and the kernel's console say, on stderr.")
     var verbose = false
 
+    /// What stands for a seed of our choice.
+    static let randomSeed = "random"
+
+    /// `--shuffle` takes a value only behind `=`: ArgumentParser would take the next word, a suite's name, for it.
+    static func withOptionalValues(_ arguments: [String]) -> [String] {
+        var isOver = false
+        return arguments.map { word in
+            if word == "--" { isOver = true }
+            return word == "--shuffle" && !isOver ? "--shuffle=\(randomSeed)" : word
+        }
+    }
+
     func validate() throws {
+        guard (1...1000).contains(jobs ?? 1) else { throw ValidationError("-j wants 1 to 1000") }
+        guard (1...1_000_000).contains(`repeat` ?? 1) else { throw ValidationError("--repeat wants 1 to 1000000") }
+        guard (0...1000).contains(reruns) else { throw ValidationError("--reruns wants 0 to 1000") }
         for (name, value) in [("--timeout", timeout ?? 1), ("-w", caseTimeout), ("--boot-timeout", bootTimeout)] {
             guard value > 0, value < 1e7 else { throw ValidationError("\(name) wants a number of seconds above 0") }
         }
@@ -110,6 +168,13 @@ struct RunCommand: AsyncParsableCommand {
         options.caseLimit = .seconds(caseTimeout)
         options.bootLimit = .seconds(bootTimeout)
         options.keepMachineOnFailure = keepVmOnFailure
+        options.isolation = runIsolated
+        options.jobs = jobs
+        options.repeats = `repeat` ?? 1
+        options.untilFailure = untilFailure
+        options.seed = shuffle
+        options.reruns = reruns
+        options.usesZygotes = !noZygotes
         options.verbose = verbose
         options.machineWords =
             (memory == 256 ? [] : ["--memory", "\(memory)"]) + (cpus == 1 ? [] : ["--cpus", "\(cpus)"])
@@ -207,10 +272,16 @@ struct RunCommand: AsyncParsableCommand {
                 var sinks: [any ResultSink] = [TAPReporter(dialect: dialect, write: Terminal.results)]
                 if let jsonFile { sinks.append(JSONLinesReporter(write: jsonFile.write)) }
                 let description = RunDescription(kernels: kernels, qemu: runner.qemu, options: runner.options)
-                sinks.append(
-                    RunRecords(description, environment: ProcessInfo.processInfo.environment, log: Terminal.log))
+                let records = RunRecords(
+                    description, environment: ProcessInfo.processInfo.environment, log: Terminal.log)
+                sinks.append(records)
+                let expected = Dictionary(
+                    kernels.map { ($0.build.release, records.expectedDurations(kernel: $0.build.release)) },
+                    uniquingKeysWith: { first, _ in first })
                 let journal = Journal(sinks: sinks, log: Terminal.log, observer: progress)
-                return try runner.run(kernels: kernels, selections: selections, journal: journal, work: work)
+                return try runner.run(
+                    kernels: kernels, selections: selections, journal: journal, work: work,
+                    expected: { expected[$0]?[$1] })
             }
         }
         return try answer.get().exitCode

@@ -206,14 +206,21 @@ public import SystemPackage
 
 /// A program attached through libbpf.
 @safe public final class AttachedProgram {
-    private let link: OpaquePointer
+    private var link: OpaquePointer?
 
     init(_ link: OpaquePointer) {
         unsafe self.link = unsafe link
     }
 
-    deinit {
+    /// Detaches the program; when this returns it runs no more.
+    public func detach() {
+        guard let link = unsafe link else { return }
+        unsafe self.link = nil
         unsafe bpf_link__destroy(link)
+    }
+
+    deinit {
+        detach()
     }
 }
 

@@ -23,6 +23,8 @@ int clinux_memfd_create(const char *name, unsigned flags);
 // Credits the kernel's random number generator with `size` bytes (RNDADDENTROPY) and makes it use them at once
 // (RNDRESEEDCRNG). `fd`: /dev/urandom.
 int clinux_add_entropy(int fd, const void *bytes, size_t size);
+// Waits until every processor has passed a grace period of RCU: membarrier(2), MEMBARRIER_CMD_GLOBAL.
+int clinux_wait_for_rcu(void);
 // reboot(2): never returns on success. `restart` 0: power off, 1: restart.
 int clinux_reboot(int restart);
 // flock(2) for writing, without waiting. Swift takes the function's name for the struct's.
