@@ -36,6 +36,7 @@ public enum AgentMain {
         case "prepare" where arguments.count == 1:
             // Only a matter of time: without it libbpf reads the kernel's types for every object.
             _ = cbtfcache_fill()
+            Rehearsal.run()
             for suite in suites { SuiteRun.makeReady(suite) }
             do {
                 carryOut(suites, try Instructions.wait()[...])

@@ -119,23 +119,17 @@ final class SuiteRun {
 
     // MARK: One case
 
-    private struct Report {
-        var ok = false
-        var skip: String?
-        var diagnostics = Diagnostics()
-    }
-
-    private func fork(_ one: Case) -> Report {
+    private func fork(_ one: Case) -> CaseReport {
         do {
             return try forkOrThrow(one)
         } catch {
-            var report = Report()
+            var report = CaseReport()
             report.diagnostics["message"] = "no process for the case: \(error)"
             return report
         }
     }
 
-    private func forkOrThrow(_ one: Case) throws -> Report {
+    private func forkOrThrow(_ one: Case) throws -> CaseReport {
         let child: ReadyChild
         if let ready = Self.readyChildren.withLock({ $0.removeValue(forKey: suite.name) }) {
             child = ready
@@ -148,7 +142,7 @@ final class SuiteRun {
         var status: CInt = 0
         // What the case started must not outlive it: it could hold what the next case wants for itself.
         _ = try Errno.check(unsafe clinux_end_group(child.pid, &status))
-        return report(text, ProcessEnd(waitStatus: status))
+        return CaseReport(text, ProcessEnd(waitStatus: status))
     }
 
     // MARK: In advance
@@ -190,29 +184,6 @@ final class SuiteRun {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    private func report(_ text: String, _ end: ProcessEnd) -> Report {
-        var report = Report()
-        var verdict: Substring?
-        for line in text.split(separator: "\n") {
-            guard let colon = line.firstIndex(of: ":"),
-                let value = JSONText.unquote(line[line.index(after: colon)...])
-            else {
-                verdict = line
-                continue
-            }
-            let key = String(line[..<colon])
-            if key == "skip" { report.skip = value } else { report.diagnostics[key] = value }
-        }
-        switch (end, verdict) {
-        case (.exited(0), "ok"): report.ok = true
-        case (.exited(0), "failed"): break
-        case (_, nil): report.diagnostics["message"] = "the case ended without a verdict: \(end)"
-        default: report.diagnostics["message"] = "the case ended badly after its verdict: \(end)"
-        }
-        if report.ok, report.skip == nil { report.diagnostics = Diagnostics() }
-        return report
-    }
-
     private static func child(_ suite: Suite, _ one: Case, _ writing: FileHandle) -> Never {
         let test = Test(output: AgentOutput(write: AgentMain.emit))
         test.run { try isolate(suite, $0) }
@@ -222,11 +193,8 @@ final class SuiteRun {
     /// Runs a case in this process, unless it could not be isolated, reports and ends.
     private static func carryOut(_ one: Case, _ test: Test, _ writing: FileHandle) -> Never {
         if !test.failed { test.run(one.body) }
-        var text = test.diagnostics.fields.map { "\($0.key):\(JSONText.quote($0.value))\n" }.joined()
-        if let reason = test.skipReason, !test.failed { text += "skip:\(JSONText.quote(reason))\n" }
-        text += test.failed ? "failed\n" : "ok\n"
         do {
-            try writing.writeAll(Array(text.utf8))
+            try writing.writeAll(Array(CaseReport.text(test).utf8))
         } catch {
             _exit(4)
         }
