@@ -48,12 +48,12 @@ extension ProgressBoard {
     }
 
     private func workerLines(at now: Instant, _ columns: Int, rows: Int) -> [String] {
-        let busy = workers.sorted { $0.key < $1.key }
+        let busy = busy(at: now)
         guard rows > 0, let last = busy.last else { return [] }
         let shown = busy.count <= rows ? busy.count : rows - 1
-        let digits = "\(last.key + 1)".count
+        let digits = "\(last.number + 1)".count
         var lines = busy.prefix(shown).map { number, worker in
-            let spent = now - worker.since
+            let spent = (worker.until ?? now) - worker.since
             let time = spent < .seconds(1) ? "" : spent < .seconds(60) ? " \(spent.seconds) s" : " \(clock(spent))"
             let name = "\(number + 1)"
             let start = "  " + String(repeating: " ", count: digits - name.count) + name + " "

@@ -9,12 +9,14 @@ struct ProgressBoard: Sendable {
     struct Worker: Sendable {
         var activity: String
         var since: Instant
+        /// When its case got a result.
+        var until: Instant?
     }
 
     private(set) var began: Instant?
     private(set) var total = 0
     private(set) var tally = Tally()
-    private(set) var workers: [Int: Worker] = [:]
+    private var workers: [Int: Worker] = [:]
     var expectation: Expectation?
     /// How much of the expectation is done.
     private var doneWeight = 0.0
@@ -37,7 +39,16 @@ struct ProgressBoard: Sendable {
         tally.count(result.outcome)
         doneWeight += expectation.map { $0.of(result.kernel, result.name) } ?? 1
         lastFinish = now
-        workers[worker] = nil
+        workers[worker]?.until = now
+    }
+
+    /// The workers that do something, in order.
+    ///
+    /// One whose case has just ended is among them: most begin the next case at once, and a line that goes and comes
+    /// back ten times a second is hard on the eyes.
+    func busy(at now: Instant) -> [(number: Int, worker: Worker)] {
+        workers.filter { $0.value.until.map { now - $0 < .milliseconds(300) } ?? true }
+            .sorted { $0.key < $1.key }.map { (number: $0.key, worker: $0.value) }
     }
 
     /// What the pace of the run so far promises for the rest of it; nil as long as that would be a guess.

@@ -95,12 +95,18 @@ extension ProgressBoard {
         #expect(board.lines(at: after(15), in: WindowSize(), colour: true) == ["  3 done  0:15 elapsed"])
     }
 
-    @Test func aCaseThatHasEndedIsShownNoMore() {
+    /// The line stays for a moment, as the next case usually comes at once.
+    @Test func aWorkerWhoseCaseHasEndedGoesUnlessAnotherBegins() {
         var board = board()
-        board.finished("K-001", .passed, worker: 1, at: after(12))
         board.idle(worker: 11, doing: nil, at: after(12))
-        let lines = board.lines(at: after(12), in: WindowSize(), colour: false)
-        #expect(lines.dropFirst() == ["  1 6.12.117 mprog.tcx/M-049.ingress"])
+        board.finished("K-001", .passed, worker: 1, at: after(12.5))
+        func lines(_ seconds: Double) -> [String] {
+            Array(board.lines(at: after(seconds), in: WindowSize(), colour: false).dropFirst())
+        }
+        #expect(lines(12.7) == ["  1 6.12.117 mprog.tcx/M-049.ingress 1 s", "  2 6.1.0 kfuncs/K-001 3 s"])
+        #expect(lines(12.8) == ["  1 6.12.117 mprog.tcx/M-049.ingress 1 s"])
+        board.started(CaseID(suite: "kfuncs", id: "K-002"), kernel: "6.1.0", worker: 1, at: after(12.6))
+        #expect(lines(12.8) == ["  1 6.12.117 mprog.tcx/M-049.ingress 1 s", "  2 6.1.0 kfuncs/K-002"])
     }
 
     @Test func narrowWindowsLoseWhatMattersLeast() {

@@ -31,7 +31,7 @@ extension MachineTests {
             #expect(try command.finish() == .exited(0))
             let (output, screen) = try screen(terminal)
             #expect(
-                output.contains(" elapsed\u{1b}[K\r\r\n  1 6.12."),
+                output.contains("/18 done  0:0"),
                 "nothing was shown meanwhile: \(output.prefix(2000))")
             #expect(screen.lines == piped.stdout.split(separator: "\n").map(String.init))
             try command.expectNothingLeft()
@@ -48,7 +48,7 @@ extension MachineTests {
             #expect(try command.finish() == .exited(0))
             let (output, screen) = try screen(terminal)
             #expect(
-                output.contains(" elapsed\u{1b}[K\r\r\n  1 6.12."),
+                output.contains("/18 done  0:0"),
                 "nothing was shown meanwhile: \(output.prefix(2000))")
             #expect(screen.lines == [])
             #expect(screen.cursor == (0, 0))
