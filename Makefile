@@ -28,7 +28,7 @@ BPF_SOURCES := $(wildcard tests-bpf/*/*.bpf.c)
 BPF_OBJECTS := $(BPF_SOURCES:tests-bpf/%.bpf.c=$(GUEST)/objects/%.bpf.o)
 GUEST_PROGRAMS := $(GUEST)/bpftest-init $(GUEST)/bpftest-agent
 
-.PHONY: all setup build build-tests run test check lint format bench objects guest-programs install clean
+.PHONY: all setup build build-tests run test check lint format bench soak objects guest-programs install clean
 .DELETE_ON_ERROR:
 
 all: build
@@ -67,6 +67,10 @@ format:
 
 bench: build
 	@$(BIN)/bpftest-bench $(BUILD)/bench.json
+
+# A quarter of an hour and more: make soak ARGS="--restores 100 --minutes 1 --chaos-minutes 1"
+soak: build
+	@$(BIN)/bpftest-bench soak $(ARGS)
 
 objects: setup $(BPF_OBJECTS)
 

@@ -32,17 +32,24 @@ struct Bench: Sendable {
 
     /// Groups of rows, in the order of the table.
     enum Group: String, CaseIterable {
-        case boot, push, cpu, peer
+        case boot, push, cpu, restore, memory, many, peer
     }
 
     func rows(_ groups: [Group]) throws -> [Row] {
         var rows: [Row] = []
+        var restoredCase: Double?
         for group in groups {
             switch group {
             case .boot: rows += try firstResult()
             case .push: rows += try pushing()
             case .cpu: rows += try hostCPU()
-            case .peer: rows += try peer.rows(restoredCase: nil)
+            case .restore:
+                let (more, plain) = try restores()
+                rows += more
+                restoredCase = plain
+            case .memory: rows += try memory()
+            case .many: rows += try many()
+            case .peer: rows += try peer.rows(restoredCase: restoredCase)
             }
         }
         return rows
@@ -78,12 +85,12 @@ struct Bench: Sendable {
     }
 
     private func timeOfFirstResult() throws -> Double {
-        let executable = FilePath(CommandLine.arguments[0]).removingLastComponent().appending("bpftest").string
+        let executable = Self.program
         let pipe = try Descriptors.pipe()
         let reading = pipe.first
         let writing = pipe.second
         let nothing = try Descriptors.open("/dev/null", O_RDWR)
-        let arguments = [executable, "run", "--disable-kvm", "-k", "6.12", "mprog.tcx/M-001.ingress"]
+        let arguments = [executable, "run", "--disable-kvm", "--no-zygotes", "-k", "6.12", "mprog.tcx/M-001.ingress"]
         var spawn = Spawn(
             path: executable, arguments: arguments,
             environment: ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" })

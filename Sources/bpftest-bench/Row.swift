@@ -14,11 +14,22 @@ struct Row: Codable {
     var how: String
 
     static func atMost(_ name: String, _ value: Double, _ limit: Double, unit: String, how: String) -> Row {
-        Row(name: name, value: rounded(value), unit: unit, limit: "<= \(limit)", holds: value <= limit, how: how)
+        Row(
+            name: name, value: rounded(value), unit: unit, limit: "<= \(Table.text(rounded(limit)))",
+            holds: value <= limit,
+            how: how)
     }
 
     static func atLeast(_ name: String, _ value: Double, _ limit: Double, unit: String, how: String) -> Row {
-        Row(name: name, value: rounded(value), unit: unit, limit: ">= \(limit)", holds: value >= limit, how: how)
+        Row(
+            name: name, value: rounded(value), unit: unit, limit: ">= \(Table.text(rounded(limit)))",
+            holds: value >= limit,
+            how: how)
+    }
+
+    /// A count of what must not happen.
+    static func none(_ name: String, _ count: Int, how: String) -> Row {
+        Row(name: name, value: Double(count), unit: "", limit: "0", holds: count == 0, how: how)
     }
 
     /// A figure that explains others and has no limit of its own.
@@ -31,7 +42,7 @@ struct Row: Codable {
         Row(name: name, value: nil, unit: "", limit: limit, holds: nil, how: reason)
     }
 
-    private static func rounded(_ value: Double) -> Double {
+    static func rounded(_ value: Double) -> Double {
         (value * 1000).rounded() / 1000
     }
 }
@@ -46,8 +57,13 @@ enum Table {
         }.joined(separator: "\n") + "\n"
     }
 
+    /// Without a fraction that is none.
+    static func text(_ value: Double) -> String {
+        value == value.rounded() ? "\(Int(value))" : "\(value)"
+    }
+
     private static func cells(_ row: Row) -> [String] {
-        let value = row.value.map { "\($0) \(row.unit)" } ?? "could not"
+        let value = row.value.map { "\(text($0)) \(row.unit)" } ?? "could not"
         let holds = row.limit.isEmpty ? "" : row.holds.map { $0 ? "yes" : "NO" } ?? "?"
         return [row.name, value, row.limit, holds, row.how]
     }

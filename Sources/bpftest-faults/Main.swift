@@ -67,8 +67,10 @@ struct Main {
         let arguments = CommandLine.arguments
         if arguments.count == 2, arguments[1] == "list" {
             for fault in faults { say(listing(fault.name)) }
+            say(Clock.listing)
             exit(0)
         }
+        if arguments.count > 3, arguments[1] == "run", arguments[2] == Clock.suite { checkClock(arguments[3...]) }
         guard arguments.count > 3, arguments[1] == "run",
             let fault = faults.first(where: { "fault.\($0.name)" == arguments[2] })
         else { exit(2) }
@@ -80,6 +82,15 @@ struct Main {
             put("/dev/kmsg", "<4>bpftest: case \(arguments[2])/\(name)\n")
             if name == "bad" { fault.act() } else { say("ok \(index + 1) \(name) does nothing\n") }
         }
+    }
+
+    static func checkClock(_ cases: ArraySlice<String>) -> Never {
+        say("KTAP version 1\n1..\(cases.count)\n")
+        for (index, name) in cases.enumerated() {
+            say("# bpftest: case \(name)\n")
+            Clock.run(name, number: index + 1)
+        }
+        exit(0)
     }
 
     static func listing(_ fault: String) -> String {
