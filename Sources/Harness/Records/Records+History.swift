@@ -59,6 +59,19 @@ extension Records {
         }
     }
 
+    /// Its parameters: cases, kernels (twice; NULL for all), how many.
+    static let historyQuery = """
+        SELECT result.at, suite || '/' || name AS name, release, outcome, blame, verdict, reason, duration,
+            run.id AS run, exit, bail_out, host, process
+        FROM result
+        JOIN test_case ON test_case.id = test_case
+        JOIN kernel ON kernel.id = kernel
+        JOIN run ON run.id = run
+        WHERE test_case IN (SELECT value FROM json_each(?))
+            AND (? IS NULL OR kernel IN (SELECT value FROM json_each(?)))
+        ORDER BY result.id DESC LIMIT ?
+        """
+
     /// The results of one or more cases, newest first.
     ///
     /// - Throws: `.usage` where no case, kernel or result matches.
@@ -69,19 +82,7 @@ extension Records {
             let cases = try cases(name, db)
             let kernels = try kernels(kernel, db)
             let rows = try Row.fetchAll(
-                db,
-                sql: """
-                    SELECT result.at, suite || '/' || name AS name, release, outcome, blame, verdict, reason, duration,
-                        run.id AS run, exit, bail_out, host, process
-                    FROM result
-                    JOIN test_case ON test_case.id = test_case
-                    JOIN kernel ON kernel.id = kernel
-                    JOIN run ON run.id = run
-                    WHERE test_case IN (SELECT value FROM json_each(?))
-                        AND (? IS NULL OR kernel IN (SELECT value FROM json_each(?)))
-                    ORDER BY result.id DESC LIMIT ?
-                    """,
-                arguments: [cases.json, kernels?.json, kernels?.json, limit])
+                db, sql: Self.historyQuery, arguments: [cases.json, kernels?.json, kernels?.json, limit])
             if rows.isEmpty {
                 throw HarnessError.usage("the records have no result of \(name)" + (kernel.map { " on \($0)" } ?? ""))
             }

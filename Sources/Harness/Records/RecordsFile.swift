@@ -80,9 +80,11 @@ struct RecordsFile: Sendable {
         do {
             let database = try DatabaseQueue(path: path.string, configuration: configuration)
             try database.read { db in
-                let tables = try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_schema WHERE type = 'table'") ?? 0
+                // GRDB's own table comes before ours: a full disk may have stopped a first run in between.
+                let tables = try Int.fetchOne(
+                    db, sql: "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name <> 'grdb_migrations'")
                 let application = try Int.fetchOne(db, sql: "PRAGMA application_id") ?? 0
-                if tables > 0, application != RecordsSchema.applicationID { throw RecordsError.foreign }
+                if tables != 0, application != RecordsSchema.applicationID { throw RecordsError.foreign }
                 if try RecordsSchema.migrator.hasBeenSuperseded(db) { throw RecordsError.newer }
             }
             return database

@@ -17,6 +17,8 @@ final class RecordsWriter: Sendable {
         var end = Duration.seconds(5)
         /// Events that are kept while they cannot be written.
         var backlog = 100_000
+        /// Called on the writing thread after each attempt, with what went wrong.
+        var attempted: @Sendable (RecordsError?) -> Void = { _ in }
     }
 
     enum Event: Sendable {
@@ -157,10 +159,13 @@ final class RecordsWriter: Sendable {
                 state.trouble = nil
                 state.complaint = state.complaint ?? damage
             }
+            limits.attempted(nil)
         } catch .passing(let text) {
             putBack(batch, .passing(text))
+            limits.attempted(.passing(text))
         } catch {
             giveUp([damage, "\(error)"].compactMap(\.self).joined(separator: "; "))
+            limits.attempted(error)
         }
     }
 
