@@ -99,7 +99,8 @@ let package = Package(
             name: "VMRunnerTests", dependencies: ["VMRunner", "GuestProtocol", "LinuxIO", system],
             swiftSettings: strict),
         .testTarget(
-            name: "HarnessTests", dependencies: ["Harness", "VMRunner", "TAP", system], swiftSettings: strict),
+            name: "HarnessTests", dependencies: ["Harness", "VMRunner", "TAP", "LinuxIO", system], swiftSettings: strict
+        ),
         .target(
             name: "TerminalModel", dependencies: ["LinuxIO", "CLinux", system], path: "Tests/Support/TerminalModel",
             swiftSettings: strict),

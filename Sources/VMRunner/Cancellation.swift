@@ -17,6 +17,11 @@ public final class Cancellation: Sendable {
         event.signal()
     }
 
+    /// Makes everybody stop as `cancel` does, for a reason of our own: `isCancelled` stays as it is.
+    public func abandon() {
+        event.signal()
+    }
+
     public var isCancelled: Bool { flag.load(ordering: .acquiring) }
 
     /// To be polled for reading.

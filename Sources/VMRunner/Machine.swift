@@ -78,10 +78,12 @@ public final class Machine {
     ///
     /// - Parameters:
     ///   - start: what it begins with.
+    ///   - name: for QEMU's command line.
     ///   - consoleFile: where the kernel's console is written.
     ///   - cancellation: makes every later wait throw `.cancelled`.
     public init(
-        qemu: QEMU, settings: MachineSettings, start: Start, consoleFile: String?, cancellation: Cancellation
+        qemu: QEMU, settings: MachineSettings, start: Start, name: String? = nil, consoleFile: String?,
+        cancellation: Cancellation
     ) throws(MachineError) {
         self.settings = settings
         self.consoleFile = consoleFile
@@ -92,7 +94,7 @@ public final class Machine {
         } catch {
             throw .system("\(consoleFile ?? "console file") cannot be written", error)
         }
-        let started = try Self.start(qemu, settings, start)
+        let started = try Self.start(qemu, settings, start, name)
         pid = started.pid
         channels = started.channels
         open = channels.map { _ in true }
@@ -149,7 +151,7 @@ public final class Machine {
     }
 
     private static func start(
-        _ qemu: QEMU, _ settings: MachineSettings, _ begin: Start
+        _ qemu: QEMU, _ settings: MachineSettings, _ begin: Start, _ name: String?
     ) throws(MachineError) -> (pid: Int32, channels: [Channel]) {
         do {
             let roles: [Channel.Role] = [.console, .monitor, .control, .output, .error]
@@ -170,7 +172,8 @@ public final class Machine {
             ours.append(Channel(.complaints, complaints.first))
             let numbers = QEMUCommandLine.Channels(console: 3, qmp: 4, control: 5, output: 6, error: 7)
             let line = QEMUCommandLine(
-                qemu: qemu, settings: settings, start: begin.onCommandLine, wiring: .inherited(numbers))
+                qemu: qemu, settings: settings, start: begin.onCommandLine, wiring: .inherited(numbers),
+                name: name)
             // An empty environment but for what QEMU needs to find temporary space: nothing of the user's leaks in.
             var spawn = Spawn(path: qemu.path, arguments: line.arguments, environment: ["PATH=/usr/bin:/bin"])
             spawn.descriptors = [0: nothing.raw, 1: nothing.raw, 2: complaints.second.raw]
@@ -399,7 +402,8 @@ public final class Machine {
         }
         do {
             // A command is far smaller than the socket's buffer, which is empty but for other commands.
-            try channels[index].descriptor.writeAll(QMPMessage.command(command, arguments: arguments, id: monitorCommands))
+            try channels[index].descriptor.writeAll(
+                QMPMessage.command(command, arguments: arguments, id: monitorCommands))
         } catch {
             open[index] = false
         }

@@ -45,8 +45,11 @@ public struct QEMUCommandLine: Sendable {
     public var settings: MachineSettings
     public var start: Start
     public var wiring: Wiring
+    /// Shown by ps: whose machine this is.
+    public var name: String?
 
-    public init(qemu: QEMU, settings: MachineSettings, start: Start, wiring: Wiring) {
+    public init(qemu: QEMU, settings: MachineSettings, start: Start, wiring: Wiring, name: String? = nil) {
+        self.name = name
         self.qemu = qemu
         self.settings = settings
         self.start = start
@@ -56,6 +59,7 @@ public struct QEMUCommandLine: Sendable {
     /// argv, QEMU's own path first.
     public var arguments: [String] {
         var line = [qemu.path, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+        if let name { line += ["-name", name] }
         if qemu.hasSandbox {
             line += ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]
         }

@@ -11,10 +11,13 @@ import Testing
             Job(
                 id: 1, arguments: ["/bin/x", "", "a b"], environment: ["A=1"], workingDirectory: "/tmp", outputLimit: 5)
         ),
+        .prepare(Job(id: 2, arguments: ["/bin/x", "prepare"], environment: ["A=1"])), .freeze,
+        .resume(.init(session: .max, unixNanoseconds: 1, entropy: Array(0..<32))),
     ]
     static let guestMessages: [GuestMessage] = [
         .hello(.init(version: guestProtocolVersion, release: "6.12.1", uptimeNanoseconds: 5, notes: ["a", ""])),
-        .fileStored(id: 9), .started(id: 1, pid: 99), .refused(id: 1, errno: 28, reason: "full"), .log("ü\n"),
+        .fileStored(id: 9), .prepared(id: 4), .frozen, .started(id: 1, pid: 99),
+        .refused(id: 1, errno: 28, reason: "full"), .log("ü\n"),
         .exited(JobEnd(id: 1, cause: .exited(status: 3), outputBytes: 1, errorBytes: 2, maximumResidentKiB: 3)),
         .exited(JobEnd(id: 1, cause: .signalled(11), outputBytes: 1, errorBytes: 2)),
         .exited(JobEnd(id: 1, cause: .outputLimit, outputBytes: 1, errorBytes: 2)),
@@ -39,6 +42,19 @@ import Testing
     @Test(arguments: guestMessages) func trailingBytesAreRefused(_ message: GuestMessage) {
         #expect(throws: FrameError.trailingBytes(message.type, 1)) {
             try GuestMessage(type: message.type, payload: message.payload() + [0])
+        }
+    }
+
+    /// Session 0 is that of a booted guest, and entropy is what a restored one must not go without.
+    @Test func aResumptionIsWholeOrRefused() {
+        for resumption in [
+            HostMessage.Resumption(session: 0, unixNanoseconds: 1, entropy: Array(0..<32)),
+            HostMessage.Resumption(session: 1, unixNanoseconds: 1, entropy: Array(0..<31)),
+            HostMessage.Resumption(session: 1, unixNanoseconds: 1, entropy: Array(0..<33)),
+        ] {
+            #expect(throws: FrameError.self) {
+                try HostMessage(type: .resume, payload: HostMessage.resume(resumption).payload())
+            }
         }
     }
 
@@ -68,6 +84,24 @@ import Testing
 }
 
 @Suite struct FrameDecoderTests {
+    /// What a guest says in an earlier life must not pass for its answer in this one.
+    @Test func aFrameOfAnOldSessionIsRefused() throws {
+        var guest = FrameEncoder()
+        let old = guest.frame(.log, payload: [])
+        guest.begin(session: 7)
+        let new = guest.frame(.log, payload: [])
+        var host = FrameDecoder()
+        host.begin(session: 7)
+        host.append(new)
+        #expect(try host.next() != nil, "numbered from 0 again")
+        host = FrameDecoder(session: 7)
+        host.append(old)
+        #expect(throws: FrameError.foreignSession(expected: 7, found: 0)) { try host.next() }
+        host = FrameDecoder(session: 8)
+        host.append(new)
+        #expect(throws: FrameError.foreignSession(expected: 8, found: 7)) { try host.next() }
+    }
+
     private func stream() -> (bytes: [UInt8], payloads: [[UInt8]]) {
         var encoder = FrameEncoder()
         let payloads: [[UInt8]] = [[], [1], Array(repeating: 7, count: 5000)]

@@ -14,7 +14,8 @@ import Testing
         adjust(&settings)
         return QEMUCommandLine(
             qemu: QEMU(path: "/usr/bin/qemu-system-x86_64", version: "10.0.2", hasSandbox: sandbox),
-            settings: settings, start: .boot(BootFiles(kernel: "/k/vmlinuz", initramfs: "/i mage.cpio")), wiring: wiring)
+            settings: settings, start: .boot(BootFiles(kernel: "/k/vmlinuz", initramfs: "/i mage.cpio")), wiring: wiring
+        )
     }
 
     private func value(_ option: String, _ arguments: [String]) -> String? {

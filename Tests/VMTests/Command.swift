@@ -6,11 +6,9 @@ import Testing
 
 /// bpftest as a user calls it, in a temporary folder of its own.
 ///
-/// Every call is marked on its kernel's command line, so that `expectNothingLeft` finds a QEMU of this call and of no
-/// other.
+/// A QEMU's name holds the process id of its bpftest, so that `expectNothingLeft` finds those of this call and no other.
 final class Command {
     let folder: String
-    private let mark = "bpftest.test=\(UUID().uuidString)"
     private var pid: Int32 = 0
     private var output: Shared?
     private var errors: Shared?
@@ -54,8 +52,7 @@ final class Command {
         // The records of whoever runs the tests are not theirs.
         settings["BPFTEST_STATE"] = folder + ".state"
         settings.merge(environment) { $1 }
-        var words = [Self.build + "/bpftest"] + arguments
-        if arguments.first == "run" { words += ["--append", mark] }
+        let words = [Self.build + "/bpftest"] + arguments
         let outputs = try Descriptors.pipe()
         let complaints = try Descriptors.pipe()
         let nothing = try Descriptors.open("/dev/null", O_RDWR)
@@ -133,7 +130,7 @@ final class Command {
 
     /// QEMU processes of this call.
     func machines() -> [Int32] {
-        processes { $0.contains(mark) && $0.contains("-nodefaults") }
+        processes { $0.contains("-name bpftest-\(pid)-") && $0.contains("-nodefaults") }
     }
 
     private func processes(_ matches: (String) -> Bool) -> [Int32] {

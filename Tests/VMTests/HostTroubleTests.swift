@@ -38,7 +38,7 @@ extension MachineTests {
             ])
             #expect(try command.waits(for: "ok 1 - before"), "\(command.stderr)")
             let machines = command.machines()
-            #expect(machines.count == 1)
+            #expect(!machines.isEmpty)
             for pid in machines { kill(pid, SIGKILL) }
             #expect(try command.finish() == .exited(3))
             #expect(command.stdout.contains("Bail out! QEMU ended by itself (signal SIGKILL)"), "\(command.stdout)")
@@ -76,9 +76,10 @@ extension MachineTests {
         @Test(arguments: [SIGINT, SIGTERM], ["boot", "case"])
         func stopsWhenInterrupted(_ number: Int32, _ phase: String) throws {
             let command = try Command()
-            try command.start([
-                "run", "-k", "6.12", "-v", "--agent", Command.build + "/bpftest-faults", "fault.hang",
-            ])
+            // Words that no zygote has been made with: the kernel has to boot.
+            let words = phase == "boot" ? ["--append", "bpftest.test=\(UUID().uuidString)"] : []
+            try command.start(
+                ["run", "-k", "6.12", "-v", "--agent", Command.build + "/bpftest-faults", "fault.hang"] + words)
             if phase == "boot" {
                 // The first machine asks the foreign agent for its cases; it is seen as a process once it boots.
                 while command.machines().isEmpty {
@@ -120,7 +121,7 @@ extension MachineTests {
             ])
             #expect(try command.waits(for: "ok 1 - before"), "\(command.stderr)")
             let machines = command.machines()
-            #expect(machines.count == 1)
+            #expect(!machines.isEmpty)
             let watches = try machines.map { ProcessWatch(try Descriptors.process($0)) }
             command.signal(SIGKILL)
             #expect(try command.finish() == .signalled(9))

@@ -31,7 +31,8 @@ public import SystemPackage
     ///   - prepare: called between opening and loading, when .rodata can still be set.
     /// - Throws: `LoadError` with the verifier's log of the program that was refused.
     public init(
-        _ name: String, programs: [String]? = nil, isVerbose: Bool = false, prepare: (BPFObject) throws(LoadError) -> Void = { _ in }
+        _ name: String, programs: [String]? = nil, isVerbose: Bool = false,
+        prepare: (BPFObject) throws(LoadError) -> Void = { _ in }
     ) throws(LoadError) {
         let path = name.hasPrefix("/") ? name : Self.directory + "/" + name
         self.path = path

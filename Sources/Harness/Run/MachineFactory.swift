@@ -62,11 +62,12 @@ final class MachineFactory {
         if let found = try stored(zygotes) { return restoring(found) }
         let before = accelerator
         do {
-            return restoring(try zygotes.make(try key(zygotes), cancellation) { () throws(MachineError) in
-                let made = try self.freeze()
-                // KVM turned out not to work: the name under which it was to be kept is wrong now.
-                return (made, self.accelerator == before)
-            })
+            return restoring(
+                try zygotes.make(try key(zygotes), cancellation) { () throws(MachineError) in
+                    let made = try self.freeze()
+                    // KVM turned out not to work: the name under which it was to be kept is wrong now.
+                    return (made, self.accelerator == before)
+                })
         } catch .boot(let failure, let console) {
             throw .boot(failure, console: console)
         } catch .cancelled {
@@ -206,7 +207,8 @@ final class MachineFactory {
         machines += 1
         let console = work.path.appending("console-\(kernel.build.release)-boot-\(machines).log")
         let machine = try Machine(
-            qemu: qemu, settings: settings, start: start, consoleFile: console.string, cancellation: cancellation)
+            qemu: qemu, settings: settings, start: start, name: work.name, consoleFile: console.string,
+            cancellation: cancellation)
         let hello = try machine.boot(limit: options.bootLimit)
         return (machine, hello)
     }

@@ -48,11 +48,12 @@ final class MachineSource: Sendable {
         let console = work.path.appending("console-\(release)-\(number).log").string
         if let zygote {
             return try Machine(
-                qemu: qemu, settings: settings, start: .restore(zygote), consoleFile: console,
+                qemu: qemu, settings: settings, start: .restore(zygote), name: work.name, consoleFile: console,
                 cancellation: cancellation)
         }
         let machine = try Machine(
-            qemu: qemu, settings: settings, start: .boot(boot), consoleFile: console, cancellation: cancellation)
+            qemu: qemu, settings: settings, start: .boot(boot), name: work.name, consoleFile: console,
+            cancellation: cancellation)
         _ = try machine.boot(limit: bootLimit)
         try machine.push(files)
         return machine

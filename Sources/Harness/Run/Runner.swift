@@ -47,8 +47,12 @@ public struct Runner: Sendable {
         let events = Monitor<[RunEvent]>([])
         let memory = MemoryUse(folders: folders)
         let processors = ProcessInfo.processInfo.activeProcessorCount
-        let workers = options.keepMachineOnFailure ? 1 : options.jobs ?? memory.machines(
-            options.settings, processors: processors)
+        let workers =
+            options.keepMachineOnFailure
+            ? 1
+            : options.jobs
+                ?? memory.machines(
+                    options.settings, processors: processors)
         let context = RunContext(
             kernels: kernels, selections: selections, options: options,
             deadline: options.untilFailure ? nil : deadline, factory: factories(selections, work),
@@ -124,7 +128,7 @@ public struct Runner: Sendable {
                     if trouble == nil { trouble = error }
                     // Whoever runs a case now sees it at once.
                     schedule.stop()
-                    cancellation.cancel()
+                    cancellation.abandon()
                 }
             }
         }

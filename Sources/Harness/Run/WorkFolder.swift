@@ -8,6 +8,8 @@ public import SystemPackage
 /// A process that was killed leaves its folder behind; the next one that starts sweeps it.
 public final class WorkFolder: Sendable {
     public let path: FilePath
+    /// bpftest-PID-START: names its machines too.
+    var name: String { path.lastComponent?.string ?? "" }
     private static let prefix = "bpftest-"
 
     /// - Parameter environment: `TMPDIR` says where.
