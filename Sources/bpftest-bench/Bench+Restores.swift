@@ -20,23 +20,33 @@ extension Bench {
         defer { work.remove() }
         let restoring = try probe(work, usesZygotes: true)
         let booting = try probe(work, usesZygotes: false)
-        let plain = try times(Self.plainCase, restoring, count: 50).median
-        let kfunc = try times(Self.kfuncCase, restoring, count: 50).median
+        let plainTimes = try times(Self.plainCase, restoring, count: 50)
+        let kfuncTimes = try times(Self.kfuncCase, restoring, count: 50)
+        let plain = plainTimes.median
+        let kfunc = kfuncTimes.median
         let cold = try times(Self.plainCase, booting, count: 5).median
         let coldKfunc = try times(Self.kfuncCase, booting, count: 5).median
         let how = { (name: String) in "from starting QEMU to the result of \(name), TCG, 1 CPU; " }
         return (
             [
                 .atMost(
-                    "restored case, no program", plain, 0.25, unit: "s", how: how(Self.plainCase) + "median of 50"),
+                    "restored case, no program", plain, 0.25, unit: "s",
+                    how: how(Self.plainCase) + Self.spread(plainTimes)),
                 .plain("booted case, no program", cold, unit: "s", how: how(Self.plainCase) + "median of 5"),
                 .atMost("restored / booted", plain / cold, 1 / 12, unit: "", how: "as above"),
                 .atMost(
-                    "restored case, kfuncs", kfunc, 0.5, unit: "s", how: how(Self.kfuncCase) + "median of 50"),
+                    "restored case, kfuncs", kfunc, 0.5, unit: "s", how: how(Self.kfuncCase) + Self.spread(kfuncTimes)),
                 .plain("booted case, kfuncs", coldKfunc, unit: "s", how: how(Self.kfuncCase) + "median of 5"),
                 .atMost("restored / booted, kfuncs", kfunc / coldKfunc, 1 / 12, unit: "", how: "as above"),
             ], plain
         )
+    }
+
+    /// What a median was taken of, and how far apart its values are.
+    private static func spread(_ times: [Double]) -> String {
+        let sorted = times.sorted()
+        let ends = [sorted.first, sorted.last].compactMap { $0 }.map { "\(Row.rounded($0))" }
+        return "median of \(times.count), \(ends.joined(separator: " to ")) s"
     }
 
     private func probe(_ work: WorkFolder, usesZygotes: Bool) throws -> MachineProbe {
