@@ -278,6 +278,13 @@ struct RunCommand: AsyncParsableCommand {
                 let expected = Dictionary(
                     kernels.map { ($0.build.release, records.expectedDurations(kernel: $0.build.release)) },
                     uniquingKeysWith: { first, _ in first })
+                let names = selections.flatMap { one in
+                    one.cases.map { CaseID(suite: one.suite.suite, id: $0.id) }
+                }
+                let expectation = Expectation(
+                    kernels: kernels.map(\.build.release), cases: names, repeats: runner.options.repeats,
+                    recorded: { expected[$0]?[$1] })
+                if let expectation { progress?.expect(expectation) }
                 let journal = Journal(sinks: sinks, log: Terminal.log, observer: progress)
                 return try runner.run(
                     kernels: kernels, selections: selections, journal: journal, work: work,

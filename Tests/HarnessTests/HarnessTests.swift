@@ -235,14 +235,14 @@ import VMRunner
 
     static let ours: Set<String> = [
         "GuestProtocol", "TAP", "CLinux", "LinuxIO", "CBpf", "AgentKit", "GuestInit", "CGuestInit", "MprogSuites",
-        "KfuncSuites", "VMRunner", "Harness", "GRDB",
+        "KfuncSuites", "VMRunner", "Harness", "TerminalUI", "GRDB",
     ]
     static let allowed: [(folder: String, imports: Set<String>, foundation: Bool)] = [
         ("GuestProtocol", [], false), ("TAP", [], false), ("LinuxIO", ["CLinux"], false),
         ("AgentKit", ["TAP", "LinuxIO", "CBpf", "CLinux"], false),
         ("GuestInit", ["GuestProtocol", "LinuxIO", "CLinux", "CGuestInit"], false),
         ("Agents", ["AgentKit", "LinuxIO"], false), ("VMRunner", ["GuestProtocol", "LinuxIO", "CLinux"], true),
-        ("Harness", ["VMRunner", "TAP", "LinuxIO", "GuestProtocol", "GRDB"], true),
+        ("Harness", ["VMRunner", "TAP", "LinuxIO", "GuestProtocol", "GRDB"], true), ("TerminalUI", ["Harness"], false),
         ("bpftest-agent", ["AgentKit", "MprogSuites", "KfuncSuites"], false), ("bpftest-init", ["GuestInit"], false),
     ]
 
