@@ -37,6 +37,15 @@ struct Main {
                 }
             ),
             ("panic", { put("/proc/sysrq-trigger", "c") }),
+            // Not an agent's faults but what a kernel may do: wrong in each case, or only after another case.
+            ("wrong", { say("not ok 2 bad the fault\n") }),
+            (
+                "stain",
+                {
+                    let isThere = unsafe access(stain, F_OK) == 0
+                    say(isThere ? "not ok 2 bad the fault\n" : "ok 2 bad the fault\n")
+                }
+            ),
             // The same by a process that lets nobody else run: the machine takes the result before it along.
             ("panic-first", { put("/proc/sysrq-trigger", "c") }),
             // What a WARN leaves on the console (recorded on 6.12); the kernel offers no way to ask for a real one.
@@ -80,9 +89,13 @@ struct Main {
         for (index, name) in cases.enumerated() {
             say("# bpftest: case \(name)\n")
             put("/dev/kmsg", "<4>bpftest: case \(arguments[2])/\(name)\n")
+            if fault.name == "stain", name == "before" { close(unsafe open(stain, O_WRONLY | O_CREAT, 0o644)) }
             if name == "bad" { fault.act() } else { say("ok \(index + 1) \(name) does nothing\n") }
         }
     }
+
+    /// What a case leaves behind that a later one trips over.
+    static let stain = "/run/stain"
 
     static func checkClock(_ cases: ArraySlice<String>) -> Never {
         say("KTAP version 1\n1..\(cases.count)\n")

@@ -57,7 +57,8 @@ extension MachineTests {
                 name: "panic", arguments: ["--append", "rdinit=/nowhere init=/nowhere root=/dev/nothing"],
                 message: "Unable to mount root fs"),
             Failure(name: "out of memory", arguments: ["--memory", "64"], message: "the kernel did not boot"),
-            Failure(name: "hang", arguments: ["--boot-timeout", "1"], message: "no sign of init after 1 s"),
+            Failure(
+                name: "hang", arguments: ["--boot-timeout", "1", "--no-zygotes"], message: "no sign of init after 1 s"),
         ]
 
         @Test(arguments: failures)
