@@ -99,8 +99,12 @@ let package = Package(
             name: "VMRunnerTests", dependencies: ["VMRunner", "GuestProtocol", "LinuxIO", system],
             swiftSettings: strict),
         .testTarget(
-            name: "HarnessTests", dependencies: ["Harness", "VMRunner", "TAP", "LinuxIO", system], swiftSettings: strict
-        ),
+            name: "HarnessTests",
+            dependencies: [
+                "Harness", "VMRunner", "TAP", "GuestProtocol", "LinuxIO", system,
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            swiftSettings: strict),
         .target(
             name: "TerminalModel", dependencies: ["LinuxIO", "CLinux", system], path: "Tests/Support/TerminalModel",
             swiftSettings: strict),
