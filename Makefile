@@ -66,7 +66,7 @@ format:
 	@$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests
 
 bench: build
-	@$(BIN)/bpftest-bench $(BUILD)/bench.json
+	@$(BIN)/bpftest-bench $(ARGS) $(BUILD)/bench.json
 
 # A quarter of an hour and more: make soak ARGS="--restores 100 --minutes 1 --chaos-minutes 1"
 soak: build

@@ -76,7 +76,8 @@ struct Bench: Sendable {
             let time = try timeOfFirstResult()
             if round > 0 { whole.append(time) }
         }
-        let how = "median of \(rounds), bpftest run of mprog.tcx/M-001.ingress and bare QEMU in turns, TCG, 1 CPU"
+        let how =
+            "median of \(rounds), bpftest run --no-zygotes of mprog.tcx/M-001.ingress and bare QEMU in turns, TCG, 1 CPU"
         return [
             .plain("bare boot to PID 1", bare.median, unit: "s", how: how),
             .plain("bpftest run to first result", whole.median, unit: "s", how: how),
