@@ -41,11 +41,13 @@ struct HistoryCommand: ParsableCommand {
         // Of a single case the name says nothing new.
         let isOne = Set(entries.map(\.name)).count == 1 && entries.first?.name == name
         let rows = entries.map { entry in
-            let outcome = [entry.outcome, entry.verdict.map { "(\($0))" }].compactMap(\.self).joined(separator: " ")
-            var reasons = [entry.blame == "test" ? nil : entry.blame, entry.reason].compactMap(\.self)
+            // "flaky: failed in 2 of 5 runs"; that a failure is one says nothing new.
+            let verdict = entry.verdict.flatMap { $0.hasPrefix("failure") ? nil : $0 }
+            let kind = verdict.map { " (\($0.prefix { $0 != ":" }))" } ?? ""
+            var reasons = [entry.blame == "test" ? nil : entry.blame, entry.reason, verdict].compactMap(\.self)
             if entry.runEnd == .interrupted { reasons.append("(the run was interrupted)") }
-            return [Table.text(entry.date), entry.kernel, outcome, Table.seconds(entry.milliseconds)]
-                + (isOne ? [] : [entry.name]) + [reasons.joined(separator: ": ")]
+            return [Table.text(entry.date), entry.kernel, entry.outcome + kind, Table.seconds(entry.milliseconds)]
+                + (isOne ? [] : [entry.name]) + [reasons.joined(separator: "; ")]
         }
         try Table.show(
             [("DATE", .left), ("KERNEL", .left), ("OUTCOME", .left), ("TIME", .right)]
