@@ -48,9 +48,10 @@ build-tests: setup objects
 run: build
 	@$(BIN)/bpftest run $(foreach k,$(KERNELS),-k $(k)) $(ARGS)
 
-# What failed is said once more at the end: a reader of the last lines of a long log finds it there.
+# What failed is said once more at the end: a reader of the last lines of a long log finds it there. It takes 10 minutes
+# or so; tests that hang are ended while there is still somebody to read which.
 test: build-tests
-	@bash -o pipefail -c '$(SWIFT) test $(SWIFT_FLAGS) --skip-build $(ARGS) 2>&1 | tee $(BUILD)/test.log' || { \
+	@bash -o pipefail -c 'timeout --foreground --kill-after 10 60m $(SWIFT) test $(SWIFT_FLAGS) --skip-build $(ARGS) 2>&1 | tee $(BUILD)/test.log' || { \
 		echo "What failed (all of it: $(BUILD)/test.log):"; \
 		grep -a -e "recorded an issue" -e "^↳" $(BUILD)/test.log | cut -c 1-600 | tail -n 12; \
 		exit 1; }

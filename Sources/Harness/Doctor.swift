@@ -54,9 +54,11 @@ public struct Doctor: Sendable {
             ]
         }
         var found = [Finding(level: .ok, subject: "QEMU", detail: "\(qemu.version) (\(qemu.path))")]
-        if (Int(qemu.version.prefix { $0 != "." }) ?? 0) < 8 {
+        if !Zygote.isSupported(by: qemu) {
             found[0].level = .advice
-            found[0].remedy = "8.0 or later is faster: scripts/setup takes it from the release's backports"
+            found[0].remedy =
+                "8.2 or later restores machines instead of booting each: scripts/setup takes it from the release's "
+                + "backports"
         }
         found.append(
             qemu.hasSandbox

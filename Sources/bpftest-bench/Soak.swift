@@ -164,7 +164,7 @@ struct Soak: Sendable {
         let agent = Agent.file(faults, number: 0)
         let offered: [(agent: Agent, suites: [SuiteListing])] = [
             (.builtIn(bench.guestFiles), bench.selections.map(\.suite)),
-            (agent, try runner.list(agent, on: bench.kernel, work: work)),
+            (agent, try runner.list(agent, on: bench.kernel, work: work) { Self.log($0) }),
         ]
         let selections = try Catalogue.select(offered, names: builtIn + own, patterns: [])
         let watch = SoakWatch()

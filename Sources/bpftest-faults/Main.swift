@@ -52,12 +52,7 @@ struct Main {
             (
                 "warn",
                 {
-                    put("/dev/kmsg", "<4>------------[ cut here ]------------\n")
-                    put(
-                        "/dev/kmsg",
-                        "<4>WARNING: CPU: 0 PID: 61 at kernel/bpf/verifier.c:2100 check_something+0x12/0x30\n")
-                    put("/dev/kmsg", "<4>Call Trace:\n")
-                    put("/dev/kmsg", "<4>---[ end trace 0000000000000000 ]---\n")
+                    warn()
                     say("ok 2 bad the fault\n")
                 }
             ),
@@ -79,6 +74,7 @@ struct Main {
             say(Clock.listing)
             exit(0)
         }
+        if arguments.count == 2, arguments[1] == "prepare" { prepare() }
         if arguments.count > 3, arguments[1] == "run", arguments[2] == Clock.suite { checkClock(arguments[3...]) }
         guard arguments.count > 3, arguments[1] == "run",
             let fault = faults.first(where: { "fault.\($0.name)" == arguments[2] })
@@ -117,6 +113,22 @@ struct Main {
     static func say(_ text: String) {
         let bytes = Array(text.utf8)
         unsafe bytes.withUnsafeBytes { _ = unsafe write(1, $0.baseAddress, $0.count) }
+    }
+
+    static func warn() {
+        put("/dev/kmsg", "<4>------------[ cut here ]------------\n")
+        put("/dev/kmsg", "<4>WARNING: CPU: 0 PID: 61 at kernel/bpf/verifier.c:2100 check_something+0x12/0x30\n")
+        put("/dev/kmsg", "<4>Call Trace:\n")
+        put("/dev/kmsg", "<4>---[ end trace 0000000000000000 ]---\n")
+    }
+
+    /// It has nothing to prepare; the kernel complains meanwhile where its command line says so.
+    static func prepare() -> Never {
+        let file = unsafe open("/proc/cmdline", O_RDONLY)
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(file, $0.baseAddress, $0.count) }
+        if String(decoding: bytes[..<max(count, 0)], as: UTF8.self).contains("faults.prepare=warn") { warn() }
+        exit(2)
     }
 
     /// A gigabyte, or as much of it as one is let.

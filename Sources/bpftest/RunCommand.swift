@@ -228,7 +228,7 @@ struct RunCommand: AsyncParsableCommand {
             let first = kernels[0]
             let answer = await Runner.onThread {
                 Result { () throws(HarnessError) in
-                    try runner.list(foreign, on: first, work: work)
+                    try runner.list(foreign, on: first, work: work, log: Terminal.log)
                 }
             }
             offered.append((foreign, try answer.get()))

@@ -34,7 +34,10 @@ final class Command {
     }
 
     deinit {
-        if end == nil, pid > 0 { kill(pid, SIGKILL) }
+        if end == nil, pid > 0 {
+            kill(pid, SIGKILL)
+            reap()
+        }
         for path in [folder, folder + ".state"] { try? FileManager.default.removeItem(atPath: path) }
     }
 
@@ -91,14 +94,22 @@ final class Command {
         while try read(until: deadline) {}
         guard output == nil, errors == nil else {
             kill(pid, SIGKILL)
+            end = reap()
             Issue.record("bpftest did not end in \(limit); stderr: \(stderr.suffix(2000))")
             return .signalled(9)
         }
-        var status: Int32 = 0
-        while unsafe waitpid(pid, &status, 0) < 0, errno == EINTR {}
-        let how = ProcessEnd(waitStatus: status)
+        let how = reap()
         end = how
         return how
+    }
+
+    /// No child may be left unwaited for: Swift Testing, which looks for the end of its own among all, would find this
+    /// one again and again.
+    @discardableResult
+    private func reap() -> ProcessEnd {
+        var status: Int32 = 0
+        while unsafe waitpid(pid, &status, 0) < 0, errno == EINTR {}
+        return ProcessEnd(waitStatus: status)
     }
 
     /// - Returns: false when both outputs are at their end, or at the deadline.

@@ -92,6 +92,8 @@ struct AgentRun {
             }
             guard let event else {
                 if let runDeadline, runDeadline <= .now { throw Self.outOfTime(options) }
+                // The case had no chance: not the kernel's fault.
+                if !machine.runs { throw Self.notRestored("not done after \(options.caseLimit.inSeconds) s") }
                 let what = ended == nil ? "no result" : "the agent ended, but its output did not all come"
                 try blame(.timeout, "\(what) after \(options.caseLimit.inSeconds) s (-w)", report)
                 return .spoilt
@@ -114,6 +116,7 @@ struct AgentRun {
                 return .clean
             case .message(.log(let text)): log(text)
             case .message: continue
+            case .monitor(.failure(_, let what)) where !machine.runs: throw Self.notRestored(what)
             case .monitor(.event("SHUTDOWN", let reason)): guestAsked = reason?.hasPrefix("guest") ?? false
             case .monitor: continue
             case .ended(let how):
@@ -121,6 +124,12 @@ struct AgentRun {
                 return .spoilt
             }
         }
+    }
+
+    private static func notRestored(_ why: String) -> HarnessError {
+        .infrastructure(
+            "QEMU could not restore the machine: \(why) (bpftest zygotes prune has it made again, --no-zygotes does "
+                + "without)")
     }
 
     static func outOfTime(_ options: RunOptions) -> HarnessError {
@@ -259,7 +268,8 @@ struct AgentRun {
         let console = machine.console.tail()
         guard guestAsked || !splats.splats.isEmpty else {
             throw .infrastructure(
-                "QEMU ended by itself (\(how)) while \(suite)/\(underWay ?? "?") ran"
+                (machine.runs ? "" : "the machine was not restored: ")
+                    + "QEMU ended by itself (\(how)) while \(suite)/\(underWay ?? "?") ran"
                     + (machine.complaints.isEmpty ? "" : ": \(machine.complaints)")
                     + (console.isEmpty ? "" : "; console: \(console.suffix(3).joined(separator: " | "))"))
         }

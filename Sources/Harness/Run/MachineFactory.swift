@@ -126,8 +126,10 @@ final class MachineFactory {
             throw .system("no memory for a zygote", error)
         }
         let (machine, hello) = try bootWithFallback(.bootToFreeze(kernel.files, mould))
+        let notes = hello.notes + Self.splats(machine.console.lines).map { "while booting: \($0)" }
         try machine.push(files)
         if prepared {
+            let before = machine.console.lineCount
             for (number, agent) in agents.enumerated() {
                 let job = Job(
                     id: UInt32.max - UInt32(number), arguments: [agent.guestPath, "prepare"],
@@ -136,13 +138,23 @@ final class MachineFactory {
                     log("\(kernel.build.release): the agent cannot be started in advance")
                 }
             }
+            // It belongs to the cases that do the same, and must come while they run.
+            let new = machine.console.lines.suffix(machine.console.lineCount - before)
+            if let splat = Self.splats(Array(new)).first { throw .refused("the kernel complained: \(splat)") }
         }
         try machine.freeze()
         do {
-            return try Zygote(mould, settings: machine.settings, notes: hello.notes)
+            return try Zygote(mould, settings: machine.settings, notes: notes)
         } catch {
             throw .system("no descriptors for a zygote", error)
         }
+    }
+
+    /// The titles of the kernel's complaints among lines of its console.
+    private static func splats(_ lines: [String]) -> [String] {
+        var watch = SplatWatch()
+        for line in lines { watch.read(line) }
+        return watch.splats.map(\.title)
     }
 
     private var settings: MachineSettings {

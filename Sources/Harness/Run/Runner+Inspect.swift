@@ -17,10 +17,10 @@ extension Runner {
 
     /// Asks a foreign agent for its suites, in a guest: it is not run on the host.
     public func list(
-        _ agent: Agent, on kernel: PreparedKernel, work: WorkFolder
+        _ agent: Agent, on kernel: PreparedKernel, work: WorkFolder, log: @escaping @Sendable (String) -> Void
     ) throws(HarnessError) -> [SuiteListing] {
         // Also what a run with that agent needs: its machines come from the same zygote.
-        let factory = try factory(kernel, [agent], work) { _ in }
+        let factory = try factory(kernel, [agent], work, log)
         let machine: Machine
         do {
             machine = try factory.source().machine()
