@@ -19,8 +19,8 @@ final class RunningJob {
 
     /// Starts the program.
     ///
-    /// - Parameter control: what the program gets as descriptor 3; -1 for none.
-    init(_ request: Job, control: CInt = -1) throws {
+    /// - Parameter further: descriptors that the program gets, by its numbers.
+    init(_ request: Job, also further: [CInt: CInt] = [:]) throws {
         let outputPipe = try Descriptors.pipe()
         let errorPipe = try Descriptors.pipe()
         let nothing = try Descriptors.open("/dev/null", O_RDONLY)
@@ -29,7 +29,7 @@ final class RunningJob {
             path: request.arguments[0], arguments: request.arguments, environment: request.environment)
         spawn.workingDirectory = request.workingDirectory
         spawn.descriptors = [0: nothing.raw, 1: outputPipe.second.raw, 2: errorPipe.second.raw]
-        if control >= 0 { spawn.descriptors[3] = control }
+        spawn.descriptors.merge(further) { $1 }
         spawn.newSession = true
         pid = try spawn.start()
         id = request.id

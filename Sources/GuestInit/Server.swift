@@ -19,7 +19,8 @@ final class Server {
     /// Programs that wait for their job, and the one that has not said yet that it is ready.
     private var prepared: [PreparedProgram] = []
     private var preparing: PreparedProgram?
-    private var frozen = false
+    /// Frozen, or about to be.
+    private var frozen: Resumed?
 
     init(ports: Ports) throws {
         self.ports = ports
@@ -76,7 +77,7 @@ final class Server {
         var head = [UInt8](repeating: 0, count: FrameHeader.size)
         guard try ports.control.readExactly(head.count, into: &head) == head.count else { return false }
         let header = try FrameHeader(decoding: head)
-        if frozen { return try thaw(header) }
+        if let frozen { return try thaw(header, frozen) }
         guard header.sequence == expected else {
             throw FrameError.outOfSequence(expected: expected, found: header.sequence)
         }
@@ -127,13 +128,18 @@ final class Server {
             try send(.refused(id: 0, errno: UInt32(EBUSY), reason: "something is under way"))
             return
         }
+        do {
+            frozen = try Resumed()
+        } catch {
+            try send(.refused(id: 0, errno: UInt32(error.rawValue), reason: "/dev/urandom cannot be opened"))
+            return
+        }
         try send(.frozen)
-        frozen = true
     }
 
     /// Takes the first frame of a new life. It may come any number of times after one freeze, once in each machine
     /// that is made from it.
-    private func thaw(_ header: FrameHeader) throws -> Bool {
+    private func thaw(_ header: FrameHeader, _ resumed: Resumed) throws -> Bool {
         guard header.type == .resume, header.sequence == 0 else {
             throw FrameError.badValue("a frozen guest takes nothing but a first frame that resumes it")
         }
@@ -141,11 +147,11 @@ final class Server {
         guard case .resume(let resumption) = try HostMessage(type: header.type, payload: frame[..<header.length]),
             resumption.session == header.session, resumption.session != session
         else { throw FrameError.foreignSession(expected: header.session, found: session) }
-        frozen = false
+        frozen = nil
         session = resumption.session
         expected = 1
         encoder.begin(session: session)
-        if let problem = Resumed.set(resumption) { try send(.log(problem)) }
+        if let problem = resumed.set(resumption) { try send(.log(problem)) }
         return true
     }
 
@@ -243,22 +249,12 @@ final class Server {
         }
     }
 
-    /// Lets the kernel do what the job has left to it, before the host, which may be done with the machine, is told: a
-    /// program that is freed after a grace period may be what breaks the kernel.
-    private func settle() {
-        // A kernel without membarrier(2) (CONFIG_MEMBARRIER) goes without; what it has to complain about comes later.
-        for _ in 0..<2 where clinux_wait_for_rcu() == 0 {
-            // On one processor the workers that the grace period has woken run before this process does.
-            for _ in 0..<4 { sched_yield() }
-        }
-    }
-
     private func finishJob(_ status: CInt, _ usage: rusage) throws {
         // Whatever the job left running would hold the pipes, and is no part of the next job's world.
         kill(-1, SIGKILL)
         guard let ended = job else { return }
         job = nil
-        settle()
+        GracePeriods.pass()
         try send(.exited(try ended.finish(status, usage, output: ports.output, error: ports.error, buffer: &frame)))
     }
 }

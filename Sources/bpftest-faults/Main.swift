@@ -56,6 +56,21 @@ struct Main {
                     say("ok 2 bad the fault\n")
                 }
             ),
+            // What the kernel frees later, or does when a process ends.
+            (
+                "warn-late",
+                {
+                    say("ok 2 bad the fault\n")
+                    warn()
+                }
+            ),
+            (
+                "panic-late",
+                {
+                    say("ok 2 bad the fault\n")
+                    put("/proc/sysrq-trigger", "c")
+                }
+            ),
             ("wrong-name", { say("ok 2 other a result for nobody\n") }),
             (
                 "bail-out",

@@ -82,8 +82,12 @@ import Testing
     /// A run of another host is not looked for among this one's processes.
     @Test func aRunWithoutAnEndOnAnotherHostIsInterrupted() throws {
         let fixture = try Fixture()
-        let records = fixture.records()
+        let begun = DispatchSemaphore(value: 0)
+        var limits = RecordsWriter.Limits()
+        limits.attempted = { _ in begun.signal() }
+        let records = fixture.records(limits: limits)
         records.runStarted(kernels: 1)
+        begun.wait()
         fixture.run([Fixture.result("s/1")])
         // Both are of this process, which lives.
         try fixture.sql { try $0.execute(sql: "UPDATE run SET ended = NULL, exit = NULL") }

@@ -25,6 +25,8 @@ extension MachineTests {
             Fault(name: "panic", blame: "kernel broke", message: "sysrq triggered crash"),
             Fault(name: "panic-first", blame: "kernel broke", message: "sysrq triggered crash"),
             Fault(name: "warn", blame: "kernel broke", message: "WARNING: CPU: 0"),
+            Fault(name: "warn-late", blame: "kernel broke", message: "WARNING: CPU: 0"),
+            Fault(name: "panic-late", blame: "kernel broke", message: "sysrq triggered crash"),
             Fault(name: "wrong-name", blame: "agent broke", message: "a result for nobody"),
             Fault(name: "bail-out", blame: "agent broke", message: "the agent gives up"),
         ]

@@ -37,6 +37,8 @@ public enum AgentMain {
             // Only a matter of time: without it libbpf reads the kernel's types for every object.
             _ = cbtfcache_fill()
             Rehearsal.run()
+            // What it has to complain about is said when cases are run.
+            _ = SuiteRun.begin()
             for suite in suites { SuiteRun.makeReady(suite) }
             do {
                 carryOut(suites, try Instructions.wait()[...])
@@ -71,32 +73,38 @@ public enum AgentMain {
     }
 }
 
-/// What an agent that was started in advance is to run, told by descriptor 3; docs/agent-output.md, "prepare".
+/// What an agent that was started in advance is to run, told by descriptor 3, after descriptor 4 has said that it is
+/// ready; docs/agent-output.md, "prepare".
 enum Instructions {
     private static let descriptor: CInt = 3
+    private static let readiness: CInt = 4
 
-    /// In a process forked in advance: the agent's own end must not be kept open by it.
+    /// In a process forked in advance: the agent's own ends must not be kept open by it.
     static func forget() {
         close(descriptor)
+        close(readiness)
     }
 
     /// Says that the agent is ready, and waits.
     ///
-    /// - Returns: the arguments; the working directory is entered.
+    /// - Returns: the arguments.
     static func wait() throws(Errno) -> [String] {
         let control = OwnedFD(adopting: descriptor)
-        try control.writeAll([0x0a])
+        // Left open: closing it would be work after the freeze, and nobody reads on.
+        let ready = FileHandle(adopting: readiness)
+        try ready.writeAll([0x0a])
         var length: [UInt8] = [0, 0, 0, 0]
         guard try control.readExactly(4, into: &length) == 4 else { throw .brokenPipe }
         let count = length.reversed().reduce(0) { $0 << 8 | Int($1) }
         guard count <= 1 << 20 else { throw .badMessage }
         var text = [UInt8](repeating: 0, count: count)
         guard try control.readExactly(count, into: &text) == count else { throw .brokenPipe }
-        let words = text.split(separator: 0, omittingEmptySubsequences: false).map {
-            String(decoding: $0, as: UTF8.self)
-        }
-        _ = try Errno.check(unsafe chdir(words[0]))
-        return Array(words.dropFirst())
+        return parse(text)
+    }
+
+    /// The arguments, from words between zeros.
+    static func parse(_ text: [UInt8]) -> [String] {
+        text.split(separator: 0, omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
     }
 }
 

@@ -10,7 +10,11 @@ final class ReadyChild: @unchecked Sendable {
     let pid: Int32
     /// Where the child reports.
     let report: FileHandle
+    /// Readable when the child has ended.
+    let process: FileHandle
     private let control: FileHandle?
+    /// Keeps the child's network namespace.
+    private var network: FileHandle?
 
     /// Forks.
     ///
@@ -27,41 +31,42 @@ final class ReadyChild: @unchecked Sendable {
     ///   - body: run in the child; `nextCase` waits for `begin` and returns its id, nil when none will come.
     init(waits: Bool, _ body: (FileHandle, _ nextCase: () -> String?) -> Never) throws(Errno) {
         let reports = try Descriptors.pipe()
-        let controls = try Descriptors.socketPair()
+        let controls = try Descriptors.pipe()
         report = FileHandle(reports.first)
         let writing = FileHandle(reports.second)
-        let ours = FileHandle(controls.first)
-        let theirs = FileHandle(controls.second)
+        let ours = FileHandle(controls.second)
+        let theirs = FileHandle(controls.first)
         pid = try Errno.check(clinux_fork())
         if pid == 0 {
             setpgid(0, 0)
             ours.close()
             report.close()
-            body(writing) { Self.nextCase(theirs) }
+            body(writing) { Self.nextCase(theirs, writing) }
         }
         // Also done by the child: whoever comes first, the group exists before anybody signals it.
         setpgid(pid, pid)
         writing.close()
         theirs.close()
+        process = FileHandle(try Descriptors.process(pid))
         control = waits ? ours : nil
         if !waits {
             ours.close()
             return
         }
         var answer: [UInt8] = [0]
-        guard try ours.read(into: &answer) == 1 else { throw .noChildProcess }
+        guard try report.read(into: &answer) == 1 else { throw .noChildProcess }
+        network = FileHandle(try Descriptors.open("/proc/\(pid)/ns/net", O_RDONLY))
     }
 
     /// Tells a child that waits which case is its own.
     func begin(_ id: String) throws(Errno) {
         try control?.writeAll(Array(id.utf8) + [0])
-        control?.close()
     }
 
-    private static func nextCase(_ control: FileHandle) -> String? {
-        defer { control.close() }
+    private static func nextCase(_ control: FileHandle, _ report: FileHandle) -> String? {
         do {
-            try control.writeAll([0x0a])
+            // Says that it waits.
+            try report.writeAll([0x0a])
             var id: [UInt8] = []
             var byte: [UInt8] = [0]
             while try control.read(into: &byte) == 1 {
@@ -72,5 +77,11 @@ final class ReadyChild: @unchecked Sendable {
             // The parent is gone: nobody wants the case.
         }
         return nil
+    }
+
+    /// Called when the child's result has been passed on: the end of its network namespace is work that the kernel would
+    /// do before, as soon as the child ends.
+    func letGo() {
+        network = nil
     }
 }

@@ -18,7 +18,7 @@ final class SuiteRun {
     private static let presences = Mutex<[String: Feature.Presence]>([:])
     /// The suites that have been prepared in this process; the text says why one could not be.
     private static let preparations = Mutex<[String: String?]>([:])
-    private var console: FileHandle?
+    private static let console = Mutex<FileHandle?>(nil)
 
     init(_ suite: Suite, _ cases: [Case]) {
         self.suite = suite
@@ -35,8 +35,7 @@ final class SuiteRun {
     }
 
     func run() {
-        // Orphans of a case become children of this process, which waits for them.
-        if clinux_adopt_orphans() != 0 { output.log("orphans of cases are not waited for: \(Errno.last.name)") }
+        if let problem = Self.begin() { output.log(problem) }
         output.begin(count: cases.count)
         for one in cases {
             announce(one)
@@ -50,9 +49,12 @@ final class SuiteRun {
                 output.result(ok: false, id: one.id, title: one.title, diagnostics: diagnostics)
                 continue
             }
-            let report = fork(one)
+            let (child, report) = fork(one)
+            // What the kernel has to say of the case's end belongs to its result.
+            GracePeriods.pass()
             output.result(
                 ok: report.ok, id: one.id, title: one.title, skip: report.skip, diagnostics: report.diagnostics)
+            child?.letGo()
         }
     }
 
@@ -60,9 +62,27 @@ final class SuiteRun {
     /// complaint of the kernel belongs to.
     private func announce(_ one: Case) {
         output.caseStarted(one.id)
-        if console == nil { console = try? FileHandle(Descriptors.open("/dev/kmsg", O_WRONLY)) }
         // Level 4, warning: what the console shows. Without /dev/kmsg complaints are charged by time of arrival.
-        try? console?.writeAll(Array("<4>bpftest: case \(suite.name)/\(one.id)".utf8))
+        let line = Array("<4>bpftest: case \(suite.name)/\(one.id)".utf8)
+        Self.console.withLock { try? $0?.writeAll(line) }
+    }
+
+    private static let beginning = Mutex<(isOver: Bool, problem: String?)>((false, nil))
+
+    /// What a process that runs cases does once, ahead of time where it can.
+    ///
+    /// - Returns: what did not work, in words.
+    static func begin() -> String? {
+        beginning.withLock { state in
+            guard !state.isOver else { return state.problem }
+            state.isOver = true
+            console.withLock { $0 = try? FileHandle(Descriptors.open("/dev/kmsg", O_WRONLY)) }
+            // Orphans of a case become children of this process, which waits for them.
+            if clinux_adopt_orphans() != 0 {
+                state.problem = "orphans of cases are not waited for: \(Errno.last.name)"
+            }
+            return state.problem
+        }
     }
 
     /// - Returns: why the suite could not be prepared.
@@ -119,30 +139,25 @@ final class SuiteRun {
 
     // MARK: One case
 
-    private func fork(_ one: Case) -> CaseReport {
+    private func fork(_ one: Case) -> (ReadyChild?, CaseReport) {
         do {
-            return try forkOrThrow(one)
+            let child: ReadyChild
+            if let ready = Self.readyChildren.withLock({ $0.removeValue(forKey: suite.name) }) {
+                child = ready
+                try child.begin(one.id)
+            } else {
+                child = try ReadyChild { writing in Self.child(self.suite, one, writing) }
+            }
+            let text = try collect(child.report, until: child.process)
+            var status: CInt = 0
+            // What the case started must not outlive it: it could hold what the next case wants for itself.
+            _ = try Errno.check(unsafe clinux_end_group(child.pid, &status))
+            return (child, CaseReport(text, ProcessEnd(waitStatus: status)))
         } catch {
             var report = CaseReport()
             report.diagnostics["message"] = "no process for the case: \(error)"
-            return report
+            return (nil, report)
         }
-    }
-
-    private func forkOrThrow(_ one: Case) throws -> CaseReport {
-        let child: ReadyChild
-        if let ready = Self.readyChildren.withLock({ $0.removeValue(forKey: suite.name) }) {
-            child = ready
-            try child.begin(one.id)
-        } else {
-            child = try ReadyChild { writing in Self.child(self.suite, one, writing) }
-        }
-        let process = FileHandle(try Descriptors.process(child.pid))
-        let text = try collect(child.report, until: process)
-        var status: CInt = 0
-        // What the case started must not outlive it: it could hold what the next case wants for itself.
-        _ = try Errno.check(unsafe clinux_end_group(child.pid, &status))
-        return CaseReport(text, ProcessEnd(waitStatus: status))
     }
 
     // MARK: In advance

@@ -35,6 +35,9 @@ struct AgentRun {
     private var parser = TAPParser()
     private var splats = SplatWatch()
     private var current: (id: String, start: ContinuousClock.Instant)?
+    /// A result that is not passed on yet: the kernel may still complain of what the case has left to it, until the next
+    /// case begins or the agent's end has come.
+    private var held: Finding?
     private var notes = Diagnostics()
     private var complaints: [UInt8] = []
     private var outputSeen: UInt64 = 0
@@ -61,10 +64,12 @@ struct AgentRun {
 
     /// Starts the agent and reports each case as soon as its outcome is known.
     ///
+    /// - Parameter isLast: nothing else comes in this machine: with the last result of an agent that settles, it is not
+    ///   waited for the agent's end.
     /// - Throws: trouble of ours (QEMU gone, results not written, run out of time); everything that the guest can do
     ///   wrong is a finding.
     mutating func run(
-        agent: Agent, report: (Finding) throws(HarnessError) -> Void
+        agent: Agent, isLast: Bool = false, report: (Finding) throws(HarnessError) -> Void
     ) throws(HarnessError) -> End {
         let job = Self.nextJob.next()
         machine.send(
@@ -79,6 +84,10 @@ struct AgentRun {
                 return spoilt ? .spoilt : .clean
             }
             if spoilt { return .spoilt }
+            if isLast, agent.isBuiltIn, waiting.isEmpty, held != nil {
+                try release(report)
+                return .spoilt
+            }
             let event: Machine.Event?
             do {
                 event = try machine.next(until: [deadline, runDeadline].compactMap { $0 }.min())
@@ -112,6 +121,7 @@ struct AgentRun {
                 ended = end
                 deadline = .now + .seconds(10)
             case .message(.refused(_, let errno, let reason)):
+                try release(report)
                 try blame(.agent, "\(reason)" + (errno == 0 ? "" : " (errno \(errno))"), report)
                 return .clean
             case .message(.log(let text)): log(text)
@@ -150,6 +160,7 @@ struct AgentRun {
     ) throws(HarnessError) {
         switch event {
         case .caseStarted(let id):
+            try release(report)
             if let current, current.id != id {
                 try blame(.agent, "the agent went on to \(id) without a result", of: current.id, report)
             }
@@ -179,19 +190,30 @@ struct AgentRun {
             notes["unexpected_result"] = point.line(dash: false)
             return
         }
+        try release(report)
         let (outcome, diagnostics) = judge.judge(point, notes)
-        try end(id, outcome, diagnostics, report)
+        hold(id, outcome, diagnostics)
     }
 
-    /// Says what became of a case, unless the kernel complained meanwhile: then that is what became of it.
-    private mutating func end(
-        _ id: String, _ outcome: Outcome, _ diagnostics: Diagnostics,
-        _ report: (Finding) throws(HarnessError) -> Void
-    ) throws(HarnessError) {
-        var outcome = outcome
-        var diagnostics = diagnostics
+    private mutating func hold(_ id: String, _ outcome: Outcome, _ diagnostics: Diagnostics) {
+        let start = current?.id == id ? current?.start : nil
+        current = nil
+        notes = Diagnostics()
+        waiting.removeAll { $0 == id }
+        deadline = .now + options.caseLimit
+        held = Finding(
+            id: id, outcome: outcome, diagnostics: diagnostics, duration: start.map { .now - $0 } ?? .zero)
+    }
+
+    /// Passes on the result that is held, if any, unless the kernel complained meanwhile: then that is what became of the
+    /// case.
+    private mutating func release(_ report: (Finding) throws(HarnessError) -> Void) throws(HarnessError) {
+        guard let held else { return }
+        self.held = nil
+        var outcome = held.outcome
+        var diagnostics = held.diagnostics
         // Not yet the complaints that belong to a case whose result is still to come.
-        let later = Set(waiting.filter { $0 != id }.map { "\(suite)/\($0)" })
+        let later = Set(waiting.map { "\(suite)/\($0)" })
         let found = splats.take { during in during.map { !later.contains($0) } ?? true }
         if let first = found.first {
             // Decision 7: a splat fails the case during which it came, also when every assertion passed.
@@ -210,14 +232,8 @@ struct AgentRun {
             let tail = machine.console.tail()
             if !tail.isEmpty { diagnostics["console"] = tail.joined(separator: "\n") }
         }
-        let start = current?.id == id ? current?.start : nil
-        current = nil
-        notes = Diagnostics()
-        waiting.removeAll { $0 == id }
-        deadline = .now + options.caseLimit
         try report(
-            Finding(
-                id: id, outcome: outcome, diagnostics: diagnostics, duration: start.map { .now - $0 } ?? .zero))
+            Finding(id: held.id, outcome: outcome, diagnostics: diagnostics, duration: held.duration))
     }
 
     /// The case that an agent was at, as far as can be told.
@@ -237,11 +253,13 @@ struct AgentRun {
         _ blame: Outcome.Blame, _ message: String, of culprit: String? = nil,
         _ report: (Finding) throws(HarnessError) -> Void
     ) throws(HarnessError) {
+        try release(report)
         guard let id = culprit ?? underWay else { return }
         var diagnostics = notes
         diagnostics["message"] = message
         if !complaints.isEmpty { diagnostics["stderr"] = String(decoding: complaints, as: UTF8.self) }
-        try end(id, .failed(blame), diagnostics, report)
+        hold(id, .failed(blame), diagnostics)
+        try release(report)
     }
 
     // MARK: Ends
@@ -250,6 +268,7 @@ struct AgentRun {
         _ ended: JobEnd, _ report: (Finding) throws(HarnessError) -> Void
     ) throws(HarnessError) {
         for event in parser.finish() { try read(event, report) }
+        try release(report)
         guard !waiting.isEmpty || current != nil else { return }
         let how =
             switch ended.cause {
@@ -272,6 +291,12 @@ struct AgentRun {
                     + "QEMU ended by itself (\(how)) while \(suite)/\(underWay ?? "?") ran"
                     + (machine.complaints.isEmpty ? "" : ": \(machine.complaints)")
                     + (console.isEmpty ? "" : "; console: \(console.suffix(3).joined(separator: " | "))"))
+        }
+        // It went down before the next case began: the last one has left it what it broke on.
+        if let last = held, current == nil, splats.announced == "\(suite)/\(last.id)" {
+            held?.outcome = .failed(.kernel)
+            held?.diagnostics["message"] = "the machine went down after the case"
+            return try release(report)
         }
         try blame(.kernel, "the machine went down while the case ran", report)
     }

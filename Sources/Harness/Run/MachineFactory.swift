@@ -53,11 +53,13 @@ final class MachineFactory {
 
     /// What all machines of the kernel are restored from, or booted with.
     ///
+    /// - Parameter first: gets the machine that was booted to see that it can be done, with everything in it, where machines
+    ///   are booted; else it is ended.
     /// - Throws: as a boot does; trouble with freezing or the cache only costs time, and is logged.
-    func source() throws(MachineError) -> MachineSource {
+    func source(first: (Machine) -> Void = { $0.kill() }) throws(MachineError) -> MachineSource {
         guard let zygotes, Zygote.isSupported(by: qemu) else {
             if zygotes != nil { log("QEMU \(qemu.version) cannot freeze machines (8.2 can): each is booted") }
-            return try bootedSource()
+            return try bootedSource(first)
         }
         if let found = try stored(zygotes) { return restoring(found) }
         let before = accelerator
@@ -74,7 +76,7 @@ final class MachineFactory {
             throw .cancelled
         } catch {
             log("\(kernel.build.release): no zygote (\(error)): each machine is booted")
-            return try bootedSource()
+            return try bootedSource(first)
         }
     }
 
@@ -94,9 +96,10 @@ final class MachineFactory {
     }
 
     /// A source that boots; one machine is booted to see that it can be done.
-    private func bootedSource() throws(MachineError) -> MachineSource {
+    private func bootedSource(_ first: (Machine) -> Void) throws(MachineError) -> MachineSource {
         let (machine, hello) = try bootWithFallback(.boot(kernel.files))
-        machine.kill()
+        try machine.push(files)
+        first(machine)
         return MachineSource(
             qemu: qemu, release: kernel.build.release, settings: settings, boot: kernel.files, files: files,
             bootLimit: options.bootLimit, zygote: nil, work: work, cancellation: cancellation, reason: reason,
@@ -133,7 +136,7 @@ final class MachineFactory {
             for (number, agent) in agents.enumerated() {
                 let job = Job(
                     id: UInt32.max - UInt32(number), arguments: [agent.guestPath, "prepare"],
-                    environment: Self.environment)
+                    environment: Self.environment, workingDirectory: "/tmp/bpftest-prepared-\(number)")
                 if try !machine.prepare(job), agent.isBuiltIn {
                     log("\(kernel.build.release): the agent cannot be started in advance")
                 }

@@ -51,7 +51,7 @@ public final class MachineProbe {
             options: runner.options, runDeadline: nil, log: { _ in })
         var first: Duration?
         var outcomes: [(id: String, outcome: Outcome)] = []
-        _ = try call.run(agent: selection.agent) { finding throws(HarnessError) in
+        _ = try call.run(agent: selection.agent, isLast: true) { finding throws(HarnessError) in
             if first == nil { first = .now - start }
             outcomes.append((finding.id, finding.outcome))
         }

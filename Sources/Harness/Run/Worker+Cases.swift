@@ -88,7 +88,7 @@ extension Worker {
         var machine: Machine?
         defer { if let machine { discard(machine) } }
         var ran: [WorkUnit.Part] = []
-        for part in unit.parts {
+        for (number, part) in unit.parts.enumerated() {
             var waiting = part.cases
             ran.append(WorkUnit.Part(selection: part.selection, cases: []))
             while !waiting.isEmpty {
@@ -106,7 +106,9 @@ extension Worker {
                 }
                 guard let current = machine else { break }
                 let before = waiting.count
-                let end = try call(unit, part.selection, waiting, current) { attempt throws(HarnessError) in
+                let isLast = number == unit.parts.count - 1
+                let end = try call(unit, part.selection, waiting, current, isLast: isLast) {
+                    attempt throws(HarnessError) in
                     waiting.removeAll { $0 == attempt.result.name.id }
                     let others = ran.filter { !$0.cases.isEmpty }
                     ran[ran.count - 1].cases.append(attempt.result.name.id)
@@ -129,7 +131,7 @@ extension Worker {
     }
 
     private func call(
-        _ unit: WorkUnit, _ index: Int, _ cases: [String], _ machine: Machine,
+        _ unit: WorkUnit, _ index: Int, _ cases: [String], _ machine: Machine, isLast: Bool,
         report: (Attempt) throws(HarnessError) -> Void
     ) throws(HarnessError) -> AgentRun.End {
         let selection = context.selections[index]
@@ -140,7 +142,7 @@ extension Worker {
             options: context.options, runDeadline: context.deadline, log: { send(.log($0)) })
         let number = number
         call.announce = { send(.started($0, kernel: unit.kernel, worker: number)) }
-        return try call.run(agent: selection.agent) { finding throws(HarnessError) in
+        return try call.run(agent: selection.agent, isLast: isLast) { finding throws(HarnessError) in
             let id = CaseID(suite: selection.suite.suite, id: finding.id)
             var diagnostics = finding.diagnostics
             if finding.outcome.isFailure { diagnostics["run_alone"] = self.alone(id, unit.kernel, selection.agent) }

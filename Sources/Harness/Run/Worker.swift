@@ -84,7 +84,7 @@ final class Worker {
         let send = context.send
         let factory = try context.factory(context.kernels[kernel]) { send(.log($0)) }
         do {
-            let source = try factory.source()
+            let source = try factory.source { machine in self.spare = (kernel, machine) }
             let comments = ["accelerator: \(source.reason)"] + source.notes.map { "guest: \($0)" }
             context.send(.kernelReady(kernel, comments: comments))
             schedule.made(source, kernel: kernel)
