@@ -37,7 +37,7 @@ final class SuiteRun {
     func run() {
         if let problem = Self.begin() { output.log(problem) }
         output.begin(count: cases.count)
-        for one in cases {
+        for (number, one) in cases.enumerated() {
             announce(one)
             if let absent = firstAbsent(one) {
                 skip(one, absent.feature, absent.evidence)
@@ -50,8 +50,9 @@ final class SuiteRun {
                 continue
             }
             let (child, report) = fork(one)
-            // What the kernel has to say of the case's end belongs to its result.
-            GracePeriods.pass()
+            // What the kernel has to say of the last case's end belongs to its result. Before that, the next case's
+            // announcement tells which one it belongs to.
+            if number == cases.count - 1 { GracePeriods.pass() }
             output.result(
                 ok: report.ok, id: one.id, title: one.title, skip: report.skip, diagnostics: report.diagnostics)
             child?.letGo()

@@ -47,12 +47,10 @@ public struct Runner: Sendable {
         let events = Monitor<[RunEvent]>([])
         let memory = MemoryUse(folders: folders)
         let processors = ProcessInfo.processInfo.activeProcessorCount
-        let workers =
-            options.keepMachineOnFailure
-            ? 1
-            : options.jobs
-                ?? memory.machines(
-                    options.settings, processors: processors)
+        let wanted = options.jobs ?? memory.machines(options.settings, processors: processors)
+        // A worker more than there are machines to run would only take the work of one that has a machine already.
+        let units = options.untilFailure ? wanted : plan.units(round: 0).count * options.repeats
+        let workers = options.keepMachineOnFailure ? 1 : max(1, min(wanted, units))
         let context = RunContext(
             kernels: kernels, selections: selections, options: options,
             deadline: options.untilFailure ? nil : deadline, factory: factories(selections, work),
