@@ -33,8 +33,7 @@ final class PreparedProgram {
         return (try? readiness.read(into: &answer)) == 1
     }
 
-    /// Whether a job is what this program waits for: it has an empty folder of its own
-    /// already, and is told its arguments.
+    /// Whether a job is what this program waits for: it has an empty folder of its own already, and is told its arguments.
     func fits(_ job: Job) -> Bool {
         job.arguments.first == request.arguments.first && job.environment == request.environment
     }

@@ -90,9 +90,10 @@ enum Instructions {
     /// - Returns: the arguments.
     static func wait() throws(Errno) -> [String] {
         let control = OwnedFD(adopting: descriptor)
-        // Left open: closing it would be work after the freeze, and nobody reads on.
         let ready = FileHandle(adopting: readiness)
         try ready.writeAll([0x0a])
+        // Now, not after the freeze, when it would have to be translated.
+        ready.close()
         var length: [UInt8] = [0, 0, 0, 0]
         guard try control.readExactly(4, into: &length) == 4 else { throw .brokenPipe }
         let count = length.reversed().reduce(0) { $0 << 8 | Int($1) }

@@ -63,7 +63,7 @@ final class SuiteRun {
     /// complaint of the kernel belongs to.
     private func announce(_ one: Case) {
         output.caseStarted(one.id)
-        // Level 4, warning: what the console shows. Without /dev/kmsg complaints are charged by time of arrival.
+        // Level 4, warning: what the console shows. A line that is refused is one announcement less.
         let line = Array("<4>bpftest: case \(suite.name)/\(one.id)".utf8)
         Self.console.withLock { try? $0?.writeAll(line) }
     }
@@ -77,6 +77,7 @@ final class SuiteRun {
         beginning.withLock { state in
             guard !state.isOver else { return state.problem }
             state.isOver = true
+            // Without it nothing is announced on the console, and complaints are charged by time of arrival.
             console.withLock { $0 = try? FileHandle(Descriptors.open("/dev/kmsg", O_WRONLY)) }
             // Orphans of a case become children of this process, which waits for them.
             if clinux_adopt_orphans() != 0 {

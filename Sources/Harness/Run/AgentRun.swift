@@ -18,7 +18,7 @@ struct AgentRun {
     enum End {
         /// The machine can be used for more.
         case clean
-        /// It cannot: its kernel broke, its agent hangs, or the machine is gone.
+        /// It cannot: its kernel broke, its agent hangs or was not waited for, or the machine is gone.
         case spoilt
     }
 
