@@ -60,11 +60,26 @@ let package = Package(
         .target(
             name: "KfuncSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Kfuncs",
             swiftSettings: strict),
+        .target(
+            name: "KptrSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Kptr",
+            swiftSettings: strict),
+        .target(
+            name: "DynptrSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Dynptrs",
+            swiftSettings: strict),
+        .target(
+            name: "NamespaceSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Namespaces",
+            swiftSettings: strict),
+        .target(
+            name: "HelperSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Helpers",
+            swiftSettings: strict),
         .executableTarget(
             name: "bpftest-init", dependencies: ["GuestInit"], swiftSettings: guestSwift, linkerSettings: guestLinker),
         .executableTarget(
-            name: "bpftest-agent", dependencies: ["AgentKit", "MprogSuites", "KfuncSuites"], swiftSettings: guestSwift,
-            linkerSettings: guestLinker + cachesBTF),
+            name: "bpftest-agent",
+            dependencies: [
+                "AgentKit", "MprogSuites", "KfuncSuites", "KptrSuites", "DynptrSuites", "NamespaceSuites",
+                "HelperSuites",
+            ], swiftSettings: guestSwift, linkerSettings: guestLinker + cachesBTF),
         .executableTarget(name: "bpftest-faults", swiftSettings: guestSwift, linkerSettings: guestLinker),
 
         // The host's side.

@@ -36,3 +36,12 @@ public struct KernelRelease: Sendable, Comparable, CustomStringConvertible {
 
     public var description: String { "\(major).\(minor)" }
 }
+
+extension KernelRelease {
+    /// The releases whose sources docs/semantics/ was read from.
+    public static let v5_10 = KernelRelease(5, 10)
+    public static let v6_1 = KernelRelease(6, 1)
+    public static let v6_12 = KernelRelease(6, 12)
+    public static let v7_2 = KernelRelease(7, 2)
+    public static let v7_3 = KernelRelease(7, 3)
+}

@@ -234,8 +234,11 @@ import VMRunner
         .deletingLastPathComponent().appendingPathComponent("Sources")
 
     static let ours: Set<String> = [
-        "GuestProtocol", "TAP", "CLinux", "LinuxIO", "CBpf", "AgentKit", "GuestInit", "CGuestInit", "MprogSuites",
-        "KfuncSuites", "VMRunner", "Harness", "TerminalUI", "GRDB",
+        "GuestProtocol", "TAP", "CLinux", "LinuxIO", "CBpf", "AgentKit", "GuestInit", "CGuestInit", "VMRunner",
+        "Harness", "TerminalUI", "GRDB",
+    ].union(suites)
+    static let suites: Set<String> = [
+        "MprogSuites", "KfuncSuites", "KptrSuites", "DynptrSuites", "NamespaceSuites", "HelperSuites",
     ]
     static let allowed: [(folder: String, imports: Set<String>, foundation: Bool)] = [
         ("GuestProtocol", [], false), ("TAP", [], false), ("LinuxIO", ["CLinux"], false),
@@ -243,7 +246,7 @@ import VMRunner
         ("GuestInit", ["GuestProtocol", "LinuxIO", "CLinux", "CGuestInit"], false),
         ("Agents", ["AgentKit", "LinuxIO"], false), ("VMRunner", ["GuestProtocol", "LinuxIO", "CLinux"], true),
         ("Harness", ["VMRunner", "TAP", "LinuxIO", "GuestProtocol", "GRDB"], true), ("TerminalUI", ["Harness"], false),
-        ("bpftest-agent", ["AgentKit", "MprogSuites", "KfuncSuites"], false), ("bpftest-init", ["GuestInit"], false),
+        ("bpftest-agent", suites.union(["AgentKit"]), false), ("bpftest-init", ["GuestInit"], false),
     ]
 
     @Test(arguments: allowed.indices) func modulesImportWhatTheyMay(_ index: Int) throws {

@@ -37,19 +37,43 @@ public struct Attr {
     /// `enum bpf_cmd`.
     public enum Command: CInt, Sendable {
         case mapCreate = 0
+        case mapLookupElem = 1
+        case mapUpdateElem = 2
+        case mapDeleteElem = 3
+        case mapGetNextKey = 4
         case progLoad = 5
+        case objPin = 6
+        case objGet = 7
         case progAttach = 8
         case progDetach = 9
         case progTestRun = 10
         case progGetNextID = 11
+        case mapGetNextID = 12
         case progGetFDByID = 13
+        case mapGetFDByID = 14
         case objGetInfoByFD = 15
         case progQuery = 16
+        case rawTracepointOpen = 17
+        case btfLoad = 18
+        case btfGetFDByID = 19
+        case taskFDQuery = 20
+        case mapLookupAndDeleteElem = 21
+        case mapFreeze = 22
+        case btfGetNextID = 23
+        case mapLookupBatch = 24
+        case mapLookupAndDeleteBatch = 25
+        case mapUpdateBatch = 26
+        case mapDeleteBatch = 27
         case linkCreate = 28
         case linkUpdate = 29
         case linkGetFDByID = 30
         case linkGetNextID = 31
+        case enableStats = 32
+        case iterCreate = 33
         case linkDetach = 34
+        case progBindMap = 35
+        case tokenCreate = 36
+        case progStreamReadByFD = 37
     }
 }
 

@@ -56,7 +56,11 @@ public final class Test {
 
     /// `#fileID` is Module/File.swift: shown as it is, with the suite's folder for ours.
     private static func path(_ fileID: String) -> String {
-        let folders = ["MprogSuites": "Sources/Agents/Mprog", "KfuncSuites": "Sources/Agents/Kfuncs"]
+        let folders = [
+            "MprogSuites": "Sources/Agents/Mprog", "KfuncSuites": "Sources/Agents/Kfuncs",
+            "KptrSuites": "Sources/Agents/Kptr", "DynptrSuites": "Sources/Agents/Dynptrs",
+            "NamespaceSuites": "Sources/Agents/Namespaces", "HelperSuites": "Sources/Agents/Helpers",
+        ]
         guard let slash = fileID.firstIndex(of: "/") else { return fileID }
         let module = String(fileID[..<slash])
         return (folders[module] ?? module) + fileID[slash...]

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+public import AgentKit
+
+/// The suites of docs/semantics/dynptr-iters.md.
+public let dynptrSuites: [Suite] = []

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+public import AgentKit
+
+/// The suites of docs/semantics/kfuncs.md.
+public let kfuncSuites: [Suite] = [taskSuite, fileSuite]
