@@ -20,6 +20,31 @@ import Testing
         #expect(plan(.suite, kernels: 2).units(round: 3).map(\.kernel) == [0, 0, 1, 1])
     }
 
+    @Test func machinesOfDifferentKindsAreDifferentMachines() {
+        var plan = plan(.none)
+        plan.cases.append(["e"])
+        plan.cpus = [1, 2, 1]
+        let units = plan.units(round: 0)
+        #expect(units.map { $0.parts.map(\.cases) } == [[["a", "b", "c"], ["e"]], [["d"]]])
+        #expect(units.map(\.cpus) == [1, 2])
+        plan.isolation = .case
+        #expect(plan.units(round: 0).map(\.cpus) == [1, 1, 1, 2, 1])
+    }
+
+    @Test func aCaseThatWantsAMachineForItselfGetsIt() {
+        for (isolation, rest) in [(Isolation.none, [[["a", "c"], ["d"]]]), (.suite, [[["a", "c"]], [["d"]]])] {
+            var plan = plan(isolation)
+            plan.alone = [["b"], []]
+            #expect(plan.units(round: 0).map { $0.parts.map(\.cases) } == rest + [[["b"]]])
+        }
+        var plan = plan(.case)
+        plan.alone = [["b"], []]
+        #expect(plan.units(round: 0).count == 4)
+        plan.isolation = .suite
+        plan.alone = [["a", "b", "c"], ["d"]]
+        #expect(plan.units(round: 0).map { $0.parts.map(\.cases) } == [[["a"]], [["b"]], [["c"]], [["d"]]])
+    }
+
     @Test func aSeedGivesTheSameOrderAgainAndLosesNothing() {
         let orders = (0..<50).map { (seed: UInt64) in
             self.plan(.suite, seed: seed).order(round: 0).map { "\($0.selection):\($0.cases.joined())" }

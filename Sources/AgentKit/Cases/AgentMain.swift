@@ -117,9 +117,10 @@ enum Catalogue {
             let spec = one.spec.map { JSONText.quote($0) }.joined(separator: ",")
             let since = SuiteRun.since(one).map { JSONText.quote($0) } ?? "null"
             return "{\"id\":\(JSONText.quote(one.id)),\"title\":\(JSONText.quote(one.title)),\"spec\":[\(spec)],"
-                + "\"since\":\(since),\"needs\":[\(needs)]}"
+                + "\"since\":\(since),\"needs\":[\(needs)]" + (one.alone ? ",\"alone\":true}" : "}")
         }
-        return "{\"suite\":\(JSONText.quote(suite.name)),\"title\":\(JSONText.quote(suite.title)),"
+        let cpus = suite.cpus > 1 ? "\"cpus\":\(suite.cpus)," : ""
+        return "{\"suite\":\(JSONText.quote(suite.name)),\"title\":\(JSONText.quote(suite.title)),\(cpus)"
             + "\"cases\":[\(cases.joined(separator: ","))]}\n"
     }
 }

@@ -15,6 +15,8 @@ public struct Suite: Sendable {
     public let name: String
     public let title: String
     public let isolation: Isolation
+    /// Processors that a machine must have at least: more than one for what happens between two.
+    public let cpus: Int
     /// Run once before the first case whose needs are met, in the process that all cases are forked from; also in
     /// advance, before it is known which suite's cases come. What it leaves in the kernel must not disturb others'.
     public let prepare: @Sendable () throws -> Void
@@ -25,15 +27,17 @@ public struct Suite: Sendable {
     /// - Parameters:
     ///   - name: unique among all suites; `subject.part`.
     ///   - title: what the suite is about, in a line.
+    ///   - cpus: processors that a machine for the suite must have at least.
     ///   - objects: BPF objects that cases load, relative to `BPFObject.directory`.
     ///   - prepare: brings in what all cases use, such as loaded objects. When it throws, every case fails.
     public init(
-        _ name: String, _ title: String, isolation: Isolation = [],
+        _ name: String, _ title: String, isolation: Isolation = [], cpus: Int = 1,
         objects: [String] = [], prepare: @escaping @Sendable () throws -> Void = {}, @CaseBuilder cases: () -> [Case]
     ) {
         self.name = name
         self.title = title
         self.isolation = isolation
+        self.cpus = cpus
         self.prepare = prepare
         self.objects = objects
         self.cases = cases()
@@ -51,20 +55,25 @@ public struct Case: Sendable {
     /// First mainline release that keeps the promise; nil: all that are supported.
     public let since: String?
     public let needs: [Feature]
+    /// Gets a machine for itself: what it leaves in the kernel cannot be taken back.
+    public let alone: Bool
     let body: @Sendable (Test) throws -> Void
 
     /// - Parameters:
     ///   - spec: the case's own id when left out.
+    ///   - alone: gets a machine for itself, for it leaves marks that cannot be taken back (a sysctl that cannot be
+    ///     reset, the last of a resource).
     ///   - body: throws or records a failed expectation when the kernel breaks the promise.
     public init(
         _ id: String, _ title: String, spec: [String]? = nil, since: String? = nil, needs: [Feature] = [],
-        body: @escaping @Sendable (Test) throws -> Void
+        alone: Bool = false, body: @escaping @Sendable (Test) throws -> Void
     ) {
         self.id = id
         self.title = title
         self.spec = spec ?? [id]
         self.since = since
         self.needs = needs
+        self.alone = alone
         self.body = body
     }
 }

@@ -73,9 +73,13 @@ public struct SuiteListing: Sendable, Codable, Equatable {
         public var since: String?
         /// Features that are probed on the running kernel.
         public var needs: [String]
+        /// Wants a machine for itself, whatever the isolation: it leaves marks that cannot be taken back.
+        public var alone: Bool?
     }
 
     public var suite: String
     public var title: String
+    /// Processors that a machine for it must have at least; nil: one.
+    public var cpus: Int?
     public var cases: [CaseListing]
 }

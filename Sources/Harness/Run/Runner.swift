@@ -35,7 +35,10 @@ public struct Runner: Sendable {
         let deadline = options.runLimit.map { ContinuousClock.now + $0 }
         let plan = Plan(
             seed: options.seed, isolation: options.isolation, kernels: kernels.count,
-            cases: selections.map { $0.cases.map(\.id) },
+            cases: selections.map { $0.cases.map(\.id) }, cpus: selections.map { $0.suite.cpus ?? 1 },
+            alone: selections.map { selection in
+                Set(selection.cases.filter { $0.alone == true }.map(\.id))
+            },
             expected: { kernel, selection, id in
                 expected(kernels[kernel].build.release, CaseID(suite: selections[selection].suite.suite, id: id))
             })
@@ -54,6 +57,7 @@ public struct Runner: Sendable {
         let context = RunContext(
             kernels: kernels, selections: selections, options: options,
             deadline: options.untilFailure ? nil : deadline, factory: factories(selections, work),
+            kinds: MachineKinds(),
             warmsAhead: options.usesZygotes && workers * options.settings.cpus < processors, memory: memory,
             send: { event in events.change { $0.append(event) } })
         journal.observer?.planned(
@@ -136,10 +140,12 @@ public struct Runner: Sendable {
     /// What a worker makes a kernel's machines with.
     private func factories(
         _ selections: [Selection], _ work: WorkFolder
-    ) -> @Sendable (PreparedKernel, @escaping @Sendable (String) -> Void) throws(HarnessError) -> MachineFactory {
+    ) -> RunContext.MakesFactory {
         let agents = selections.map(\.agent).reduce(into: [Agent]()) { if !$0.contains($1) { $0.append($1) } }
-        return { [self] (kernel, log) throws(HarnessError) in
-            try factory(kernel, agents, work, log)
+        return { [self] (kernel, cpus, log) throws(HarnessError) in
+            var runner = self
+            runner.options.settings.cpus = max(options.settings.cpus, cpus)
+            return try runner.factory(kernel, agents, work, log)
         }
     }
 

@@ -28,6 +28,8 @@ struct WorkUnit: Sendable {
     var kernel: Int
     var round: Int
     var parts: [Part]
+    /// Processors that its machine must have at least.
+    var cpus = 1
     var purpose = Purpose.plain
     /// From earlier runs.
     var expected: Duration = .zero
@@ -49,6 +51,10 @@ struct Plan: Sendable {
     var kernels: Int
     /// Selection by selection, the ids of its cases as given.
     var cases: [[String]]
+    /// Selection by selection, the processors that its machines must have; one where nothing is said.
+    var cpus: [Int] = []
+    /// Selection by selection, the cases that want a machine for themselves, whatever the isolation.
+    var alone: [Set<String>] = []
     /// The machines' share of the time, where earlier runs tell: kernel, selection, case.
     var expected: @Sendable (Int, Int, String) -> Duration? = { _, _, _ in nil }
 
@@ -66,23 +72,51 @@ struct Plan: Sendable {
     func units(round: Int) -> [WorkUnit] {
         let parts = order(round: round)
         return (0..<kernels).flatMap { kernel -> [WorkUnit] in
-            let groups: [[WorkUnit.Part]] =
-                switch isolation {
-                case .none: [parts]
-                case .suite: parts.map { [$0] }
-                case .case:
-                    parts.flatMap { part in
-                        part.cases.map { [WorkUnit.Part(selection: part.selection, cases: [$0])] }
-                    }
-                }
-            return groups.map { group in
+            groups(parts).map { group in
                 var unit = WorkUnit(kernel: kernel, round: round, parts: group)
+                unit.cpus = group.map { cpus(of: $0.selection) }.max() ?? 1
                 for part in group {
                     for one in part.cases { unit.expected += expected(kernel, part.selection, one) ?? .zero }
                 }
                 return unit
             }
         }
+    }
+
+    private func cpus(of selection: Int) -> Int {
+        selection < cpus.count ? cpus[selection] : 1
+    }
+
+    /// What shares a machine: as the isolation says, but machines of different kinds are different machines, and a case
+    /// that wants one for itself gets it.
+    private func groups(_ parts: [WorkUnit.Part]) -> [[WorkUnit.Part]] {
+        var shared: [WorkUnit.Part] = []
+        var single: [WorkUnit.Part] = []
+        for part in parts {
+            let wishes = part.selection < alone.count ? alone[part.selection] : []
+            let (apart, together) = (
+                part.cases.filter { isolation == .case || wishes.contains($0) },
+                part.cases.filter { isolation != .case && !wishes.contains($0) }
+            )
+            single += apart.map { WorkUnit.Part(selection: part.selection, cases: [$0]) }
+            if !together.isEmpty { shared.append(WorkUnit.Part(selection: part.selection, cases: together)) }
+        }
+        var groups: [[WorkUnit.Part]]
+        if isolation == .none {
+            // One machine of each kind, in the order of their first parts.
+            groups = []
+            for part in shared {
+                let kind = cpus(of: part.selection)
+                if let known = groups.firstIndex(where: { cpus(of: $0[0].selection) == kind }) {
+                    groups[known].append(part)
+                } else {
+                    groups.append([part])
+                }
+            }
+        } else {
+            groups = shared.map { [$0] }
+        }
+        return groups + single.map { [$0] }
     }
 }
 

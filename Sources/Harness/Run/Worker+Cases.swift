@@ -19,6 +19,7 @@ extension Worker {
                 urgent: WorkUnit(
                     kernel: unit.kernel, round: unit.round,
                     parts: [WorkUnit.Part(selection: attempt.selection, cases: [attempt.result.name.id])],
+                    cpus: unit.cpus,
                     purpose: .confirm(attempt, before: before)))
         }
     }
@@ -82,9 +83,20 @@ extension Worker {
     ///
     /// - Parameter report: gets every case's outcome, and what ran before it in its machine.
     private func carryOut(
-        _ unit: WorkUnit, _ source: MachineSource,
+        _ unit: WorkUnit, _ common: MachineSource,
         report: (Attempt, [WorkUnit.Part]) throws(HarnessError) -> Void
     ) throws(HarnessError) {
+        let source: MachineSource
+        switch try self.source(for: unit, common) {
+        case .success(let found): source = found
+        case .failure(let broken):
+            for part in unit.parts {
+                for id in part.cases {
+                    try report(bootFailure(unit, part.selection, id, broken.failure, broken.console), [])
+                }
+            }
+            return
+        }
         var machine: Machine?
         defer { if let machine { discard(machine) } }
         var ran: [WorkUnit.Part] = []

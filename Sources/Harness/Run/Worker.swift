@@ -24,8 +24,13 @@ struct RunContext: Sendable {
     var selections: [Selection]
     var options: RunOptions
     var deadline: ContinuousClock.Instant?
+    /// A kernel, the processors that its machines must have at least, and what gets the log.
+    typealias MakesFactory =
+        @Sendable (PreparedKernel, Int, @escaping @Sendable (String) -> Void) throws(HarnessError) -> MachineFactory
     /// Makes a kernel's factory; called by the worker that makes the kernel's machines first.
-    var factory: @Sendable (PreparedKernel, @escaping @Sendable (String) -> Void) throws(HarnessError) -> MachineFactory
+    var factory: MakesFactory
+    /// Machines with more processors than the others of a run.
+    var kinds: MachineKinds
     /// Start the next machine before it is needed: there are processors to spare.
     var warmsAhead: Bool
     var memory: MemoryUse
@@ -41,7 +46,7 @@ final class Worker {
     let context: RunContext
     let schedule: Schedule
     let judges: [Judge]
-    private var spare: (kernel: Int, machine: Machine)?
+    private var spare: (kernel: Int, cpus: Int, machine: Machine)?
 
     init(number: Int, context: RunContext, schedule: Schedule) {
         self.number = number
@@ -82,9 +87,9 @@ final class Worker {
         let name = context.name(kernel)
         context.send(.idle(worker: number, doing: "booting \(name)"))
         let send = context.send
-        let factory = try context.factory(context.kernels[kernel]) { send(.log($0)) }
+        let factory = try context.factory(context.kernels[kernel], 1) { send(.log($0)) }
         do {
-            let source = try factory.source { machine in self.spare = (kernel, machine) }
+            let source = try factory.source { machine in self.spare = (kernel, machine.settings.cpus, machine) }
             let comments = ["accelerator: \(source.reason)"] + source.notes.map { "guest: \($0)" }
             context.send(.kernelReady(kernel, comments: comments))
             schedule.made(source, kernel: kernel)
@@ -106,13 +111,36 @@ final class Worker {
         return "\(error)\(console)"
     }
 
+    /// The source of the machines that a unit wants: the kernel's own, or one for machines with more processors.
+    ///
+    /// - Returns: how the kernel failed to boot with these.
+    func source(
+        for unit: WorkUnit, _ source: MachineSource
+    ) throws(HarnessError) -> Result<MachineSource, MachineKinds.Broken> {
+        guard unit.cpus > source.settings.cpus else { return .success(source) }
+        return try context.kinds.source(kernel: unit.kernel, cpus: unit.cpus) { () throws(HarnessError) in
+            context.send(.idle(worker: number, doing: "booting with \(unit.cpus) processors"))
+            let send = context.send
+            let factory = try context.factory(context.kernels[unit.kernel], unit.cpus) { send(.log($0)) }
+            do throws(MachineError) {
+                return .success(try factory.source { $0.kill() })
+            } catch .boot(let failure, let console) {
+                return .failure(MachineKinds.Broken(failure: failure, console: console))
+            } catch .cancelled {
+                throw .cancelled
+            } catch {
+                throw .infrastructure(Self.text(error))
+            }
+        }
+    }
+
     /// A machine that nothing has run in yet.
     ///
     /// - Returns: how the kernel failed to boot: without a zygote each machine is booted, and one may fail to.
     func freshMachine(
         _ kernel: Int, _ source: MachineSource
     ) throws(HarnessError) -> (machine: Machine?, failure: (BootFailure, [String])?) {
-        if let spare, spare.kernel == kernel, spare.machine.end == nil {
+        if let spare, spare.kernel == kernel, spare.cpus == source.settings.cpus, spare.machine.end == nil {
             self.spare = nil
             return (spare.machine, nil)
         }
@@ -132,11 +160,13 @@ final class Worker {
     func warmAhead(_ kernel: Int, _ source: MachineSource) throws(HarnessError) {
         guard context.warmsAhead, source.zygote != nil else { return }
         if let spare {
-            if spare.kernel == kernel { return }
+            if spare.kernel == kernel, spare.cpus == source.settings.cpus { return }
             spare.machine.kill()
             self.spare = nil
         }
-        if let machine = try freshMachine(kernel, source).machine { spare = (kernel, machine) }
+        if let machine = try freshMachine(kernel, source).machine {
+            spare = (kernel, source.settings.cpus, machine)
+        }
     }
 
     /// Ends a machine that is not needed any more.

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import VMRunner
+
+/// Sources of machines that have more processors than the others of a run, for suites that want them.
+///
+/// Made when the first unit wants one: most runs need none.
+final class MachineKinds: Sendable {
+    /// How a kernel that boots with fewer processors failed to boot with these.
+    struct Broken: Error {
+        let failure: BootFailure
+        let console: [String]
+    }
+
+    private struct Kind: Hashable {
+        var kernel: Int
+        var cpus: Int
+    }
+
+    private enum Entry {
+        case making
+        case made(Result<MachineSource, Broken>)
+    }
+
+    private let entries = Monitor<[Kind: Entry]>([:])
+
+    /// What has been made, or is made now; whoever else wants it meanwhile waits.
+    ///
+    /// - Parameter make: called by the first who asks; when it throws, the next one tries again.
+    func source(
+        kernel: Int, cpus: Int, make: () throws(HarnessError) -> Result<MachineSource, Broken>
+    ) throws(HarnessError) -> Result<MachineSource, Broken> {
+        let kind = Kind(kernel: kernel, cpus: cpus)
+        let known = entries.wait { entries -> Result<MachineSource, Broken>?? in
+            switch entries[kind] {
+            case .making: return nil
+            case .made(let result): return .some(result)
+            case nil:
+                entries[kind] = .making
+                return .some(nil)
+            }
+        }
+        if let known { return known }
+        do {
+            let result = try make()
+            entries.change { $0[kind] = .made(result) }
+            return result
+        } catch {
+            entries.change { $0[kind] = nil }
+            throw error
+        }
+    }
+}
