@@ -2,7 +2,7 @@
 internal import CBpf
 internal import Glibc
 internal import LinuxIO
-public import SystemPackage
+internal import SystemPackage
 
 extension BPFObject {
     /// The value of a global variable.
@@ -56,21 +56,5 @@ extension BPFObject {
         LoadError(
             path: path, step: "reach variable \(variable), \(size) bytes, of", errno: .invalidArgument, log: "",
             messages: "")
-    }
-}
-
-extension BPFObject {
-    /// BPF_PROG_TEST_RUN, without a context.
-    ///
-    /// - Parameter data: the packet for a program that takes one, 14 bytes at least; nothing for `syscall` programs.
-    /// - Returns: what the program returned, or the errno.
-    public func run(_ program: String, data: [UInt8] = []) throws(LoadError) -> Result<UInt32, Errno> {
-        var attr = Attr(size: 80)
-        attr.set(try self.program(program), at: 0)
-        attr.set(UInt32(data.count), at: 8)
-        return unsafe data.withUnsafeBytes { packet in
-            if !data.isEmpty { attr.set(UInt64(UInt(bitPattern: packet.baseAddress)), at: 16) }
-            return attr.call(.progTestRun).map { _ in attr.get(at: 4) }
-        }
     }
 }
