@@ -233,10 +233,10 @@ import VMRunner
     private static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().appendingPathComponent("Sources")
 
-    static let ours: Set<String> = [
+    static let ours: Set<String> = suites.union([
         "GuestProtocol", "TAP", "CLinux", "LinuxIO", "CBpf", "AgentKit", "GuestInit", "CGuestInit", "VMRunner",
         "Harness", "TerminalUI", "GRDB",
-    ].union(suites)
+    ])
     static let suites: Set<String> = [
         "MprogSuites", "KfuncSuites", "KptrSuites", "DynptrSuites", "NamespaceSuites", "HelperSuites",
     ]
