@@ -199,9 +199,3 @@ public enum BPFInfo {
         return answer.map { _ in info }
     }
 }
-
-extension UInt32 {
-    init(_ bytes: [UInt8], at offset: Int) {
-        self = (0..<4).reduce(0) { $0 | UInt32(bytes[offset + $1]) << (8 * UInt32($1)) }
-    }
-}
