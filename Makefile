@@ -28,7 +28,7 @@ BPF_SOURCES := $(wildcard tests-bpf/*/*.bpf.c)
 BPF_OBJECTS := $(BPF_SOURCES:tests-bpf/%.bpf.c=$(GUEST)/objects/%.bpf.o)
 GUEST_PROGRAMS := $(GUEST)/bpftest-init $(GUEST)/bpftest-agent
 
-.PHONY: all setup build build-tests run test check lint format bench soak objects guest-programs install clean
+.PHONY: all setup build build-tests run test check lint format bench soak objects guest-programs mutants install clean
 .DELETE_ON_ERROR:
 
 all: build
@@ -72,6 +72,12 @@ bench: build
 # A quarter of an hour and more: make soak ARGS="--restores 100 --minutes 1 --chaos-minutes 1"
 soak: build
 	@$(BIN)/bpftest-bench soak $(ARGS)
+
+# A kernel with bugs that are switched on one at a time, to see which of them the suites catch; hours. docs/mutants.md.
+#     make mutants SOURCE=~/linux BUGS="kptr ct-*" SUITES="kptr.maps" ARGS="--jobs 2"
+mutants: build
+	@scripts/mutants/run --bpftest $(BIN)/bpftest $(if $(SOURCE),--source $(SOURCE)) \
+		$(if $(SUITES),--suites "$(SUITES)") $(ARGS) $(BUGS)
 
 objects: setup $(BPF_OBJECTS)
 
