@@ -4,6 +4,16 @@ public import SystemPackage
 
 /// `enum bpf_attach_type`, as far as suites use it.
 public enum AttachType: UInt32, Sendable {
+    case cgroupInetIngress = 0
+    case cgroupInetEgress = 1
+    case cgroupSockCreate = 2
+    case cgroupSockOps = 3
+    case skMsgVerdict = 7
+    case cgroupInet4Connect = 10
+    case flowDissector = 17
+    case traceIter = 28
+    case skLookup = 36
+    case xdp = 37
     case tcxIngress = 46
     case tcxEgress = 47
     case netkitPrimary = 54
