@@ -21,8 +21,9 @@ public enum Tasks {
 
     /// Runs something in a second thread and waits for its end.
     public static func inThread(_ body: @escaping () -> Void) throws(Errno) {
-        let box = Unmanaged.passRetained(Box(body))
+        let box = unsafe Unmanaged.passRetained(Box(body))
         var thread = pthread_t()
+        let argument = unsafe box.toOpaque()
         let error = unsafe pthread_create(
             &thread, nil,
             { argument in
@@ -30,16 +31,24 @@ public enum Tasks {
                     unsafe Unmanaged<Box>.fromOpaque(argument).takeRetainedValue().body()
                 }
                 return nil
-            }, box.toOpaque())
+            }, argument)
         if error != 0 {
             unsafe box.release()
             throw Errno(rawValue: error)
         }
-        _ = unsafe pthread_join(thread, nil)
+        _ = pthread_join(thread, nil)
     }
 
     private final class Box {
         let body: () -> Void
         init(_ body: @escaping () -> Void) { self.body = body }
+    }
+}
+
+/// Socket filters.
+public enum Filters {
+    /// SO_ATTACH_BPF; nil on success.
+    public static func attach(_ program: CInt, to socket: CInt) -> Errno? {
+        clinux_attach_filter(socket, program) == 0 ? nil : Errno.last
     }
 }

@@ -34,6 +34,13 @@ public struct Attr {
         return result >= 0 ? .success(result) : .failure(Errno.last)
     }
 
+    /// The system call with a command that may have no name; nil on success.
+    public mutating func call(number: CInt) -> Errno? {
+        let count = UInt32(bytes.count)
+        let result = unsafe bytes.withUnsafeMutableBytes { unsafe clinux_bpf(number, $0.baseAddress, count) }
+        return result >= 0 ? nil : Errno.last
+    }
+
     /// `enum bpf_cmd`.
     public enum Command: CInt, Sendable {
         case mapCreate = 0

@@ -104,7 +104,7 @@ public enum BPFCall {
 
     /// BPF_MAP_UPDATE_ELEM; nil on success.
     public static func update(_ map: CInt, key: UInt32, value: [UInt8]) -> Errno? {
-        let key = withUnsafeBytes(of: key) { unsafe Array($0) }
+        let key = (0..<4).map { UInt8(truncatingIfNeeded: key >> (8 * $0)) }
         var attr = Attr(size: 32)
         attr.set(map, at: 0)
         return unsafe key.withUnsafeBytes { key in

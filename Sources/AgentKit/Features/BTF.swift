@@ -112,7 +112,7 @@ struct BTFFile: Sendable {
     }
 
     /// What follows a type's first 12 bytes; nil for a kind that is not known.
-    private static func extraBytes(_ kind: UInt32, count: Int) -> Int? {
+    static func extraBytes(_ kind: UInt32, count: Int) -> Int? {
         switch kind {
         case 1, 14, 17: 4  // INT, VAR, DECL_TAG
         case 3: 12  // ARRAY

@@ -8,14 +8,14 @@ public import SystemPackage
 ///
 /// - Source: rtnetlink(7); layouts of include/uapi/linux/{netlink,rtnetlink,if_link,pkt_sched}.h.
 public enum Netlink {
-    private static let newLink: UInt16 = 16
+    static let newLink: UInt16 = 16
     private static let delLink: UInt16 = 17
     private static let newQdisc: UInt16 = 36
     private static let delQdisc: UInt16 = 37
     private static let request: UInt16 = 1
     private static let acknowledge: UInt16 = 4
-    private static let create: UInt16 = 0x400
-    private static let exclusive: UInt16 = 0x200
+    static let create: UInt16 = 0x400
+    static let exclusive: UInt16 = 0x200
 
     /// The number of a device.
     public static func index(_ name: String) throws(Errno) -> UInt32 {
@@ -36,20 +36,23 @@ public enum Netlink {
         try talk(newLink, [create, exclusive], message)
     }
 
-    /// Two devices joined by a cable.
+    /// Two devices joined by a cable, both up.
     public static func addVeth(_ name: String, peer: String) throws(Errno) {
-        var message = Message.link(index: 0, flags: 1, change: 1)
+        // Made down: an end that comes up before the other is there says ENOTCONN.
+        var message = Message.link(index: 0, flags: 0, change: 0)
         message.text(3, name)
         message.nest(18) { info in
             info.text(1, "veth")
             info.nest(2) { data in
                 data.nest(1) { end in
-                    end.raw(Message.link(index: 0, flags: 1, change: 1).bytes)
+                    end.raw(Message.link(index: 0, flags: 0, change: 0).bytes)
                     end.text(3, peer)
                 }
             }
         }
         try talk(newLink, [create, exclusive], message)
+        try setUp(name)
+        try setUp(peer)
     }
 
     public static func delete(_ name: String) throws(Errno) {
@@ -115,7 +118,7 @@ public enum Netlink {
     }
 
     /// Sends one request and waits for its acknowledgement.
-    private static func talk(_ type: UInt16, _ flags: [UInt16], _ message: Message) throws(Errno) {
+    static func talk(_ type: UInt16, _ flags: [UInt16], _ message: Message) throws(Errno) {
         let socket = FileHandle(
             adopting: try Errno.check(
                 socket(AF_NETLINK, CInt(SOCK_RAW.rawValue) | CInt(SOCK_CLOEXEC.rawValue), CInt(NETLINK_ROUTE))))
