@@ -2,4 +2,4 @@
 public import AgentKit
 
 /// The suites of docs/semantics/namespaces.md.
-public let namespaceSuites: [Suite] = []
+public let namespaceSuites: [Suite] = [pidSuite, netSuite, cgroupSuite, userSuite, tokenSuite, lookupSuite]
