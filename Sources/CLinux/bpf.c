@@ -3,6 +3,7 @@
 #include "include/clinux_bpf.h"
 
 #include <errno.h>
+#include <linux/perf_event.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -63,6 +64,22 @@ int clinux_drop_capability(int capability)
 	data[capability / 32].effective &= ~(1u << capability % 32);
 	data[capability / 32].permitted &= ~(1u << capability % 32);
 	return (int)syscall(SYS_capset, &header, data);
+}
+
+int clinux_pin(int cpu)
+{
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(0, sizeof set, &set);
+}
+
+int clinux_software_event(unsigned long long event, pid_t pid)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_SOFTWARE, .size = sizeof attr, .config = event, .sample_period = 1
+	};
+	return (int)syscall(SYS_perf_event_open, &attr, pid, -1, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
 const void *clinux_find(const void *memory, size_t length, const void *wanted, size_t wanted_length)

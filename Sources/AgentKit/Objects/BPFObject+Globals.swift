@@ -28,6 +28,13 @@ extension BPFObject {
         unsafe Array(try memory(of: variable))
     }
 
+    /// Sets the first bytes of a global array.
+    public func setBytes(of variable: String, to bytes: [UInt8]) throws(LoadError) {
+        let memory = unsafe try self.memory(of: variable)
+        guard bytes.count <= memory.count else { throw wrongSize(variable, memory.count) }
+        unsafe memory.copyBytes(from: bytes)
+    }
+
     /// Where a global variable is, by the object's own BTF; valid for as long as the object.
     private func memory(of variable: String) throws(LoadError) -> UnsafeMutableRawBufferPointer {
         let btf = unsafe bpf_object__btf(object)

@@ -19,6 +19,10 @@ int clinux_unshare(int flags);
 int clinux_setns(int fd, int type);
 // Takes a capability out of the effective and permitted sets of the calling thread.
 int clinux_drop_capability(int capability);
+// The calling thread runs on one processor alone: sched_setaffinity(2).
+int clinux_pin(int cpu);
+// perf_event_open(2): one of the kernel's own events (enum perf_sw_ids) in a process, sampled each time it comes.
+int clinux_software_event(unsigned long long event, pid_t pid);
 // memmem(3), which glibc declares for _GNU_SOURCE alone.
 const void *clinux_find(const void *memory, size_t length, const void *wanted, size_t wanted_length);
 
