@@ -21,6 +21,8 @@ struct file___f_ref {
 /* In. */
 int pid_wanted = 0;
 int repeat = 0;
+/* Bytes of `path` that d_path is offered. */
+__u64 room = PATH_SIZE;
 
 /* Out. */
 int runs = 0;
@@ -44,6 +46,23 @@ static __always_inline int exe_of(struct task_struct *task)
 		return 0;
 	bpf_put_file(exe);
 	return 1;
+}
+
+/* Where the exe file of the current task is. */
+SEC("?lsm.s/file_open")
+int BPF_PROG(exe_file_path, struct file *file)
+{
+	struct file *exe;
+
+	if (unwanted())
+		return 0;
+	exe = bpf_get_task_exe_file(bpf_get_current_task_btf());
+	if (!exe)
+		return 0;
+	result = bpf_path_d_path(&exe->f_path, path, sizeof(path));
+	bpf_put_file(exe);
+	runs++;
+	return 0;
 }
 
 SEC("?lsm.s/file_open")
@@ -129,21 +148,13 @@ int BPF_PROG(d_path, struct file *file)
 }
 
 SEC("?lsm.s/file_open")
-int BPF_PROG(d_path_size_0, struct file *file)
+int BPF_PROG(d_path_in_room, struct file *file)
 {
-	if (unwanted())
-		return 0;
-	result = bpf_path_d_path(&file->f_path, path, 0);
-	runs++;
-	return 0;
-}
+	__u64 size = room;
 
-SEC("?lsm.s/file_open")
-int BPF_PROG(d_path_size_4, struct file *file)
-{
-	if (unwanted())
+	if (unwanted() || size > sizeof(path))
 		return 0;
-	result = bpf_path_d_path(&file->f_path, path, 4);
+	result = bpf_path_d_path(&file->f_path, path, size);
 	runs++;
 	return 0;
 }

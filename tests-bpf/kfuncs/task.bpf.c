@@ -12,6 +12,14 @@ int found = 0;
 int found_pid = 0;
 int found_tgid = 0;
 int users = 0;
+int users_held = 0;
+int users_after = 0;
+
+/* Becomes readable for user space when something is written to it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} events SEC(".maps");
 
 static __always_inline int acquire_and_release(struct task_struct *task)
 {
@@ -26,10 +34,38 @@ static __always_inline int acquire_and_release(struct task_struct *task)
 SEC("tp_btf/task_newtask")
 int BPF_PROG(newtask, struct task_struct *task, __u64 clone_flags)
 {
+	struct task_struct *acquired;
+
 	if ((bpf_get_current_pid_tgid() >> 32) != pid_wanted)
 		return 0;
-	found += acquire_and_release(task);
+	users = task->rcu_users.refs.counter;
+	acquired = bpf_task_acquire(task);
+	if (acquired) {
+		found++;
+		users_held = acquired->rcu_users.refs.counter;
+		bpf_task_release(acquired);
+	}
+	users_after = task->rcu_users.refs.counter;
 	__sync_fetch_and_add(&runs, 1);
+	return 0;
+}
+
+/* A task on its way out, when the last of those who count as its users is gone. */
+SEC("tp_btf/sched_process_free")
+int BPF_PROG(freed, struct task_struct *task)
+{
+	struct task_struct *acquired;
+
+	if (task->pid != pid_wanted)
+		return 0;
+	users = task->rcu_users.refs.counter;
+	acquired = bpf_task_acquire(task);
+	if (acquired) {
+		found++;
+		bpf_task_release(acquired);
+	}
+	runs++;
+	bpf_ringbuf_output(&events, &runs, sizeof(runs), 0);
 	return 0;
 }
 
@@ -52,14 +88,50 @@ int in_tracepoint(void *context)
 SEC("perf_event")
 int in_perf_event(void *context)
 {
-	acquire_and_release(bpf_get_current_task_btf());
+	__sync_fetch_and_add(&found, acquire_and_release(bpf_get_current_task_btf()));
+	__sync_fetch_and_add(&runs, 1);
 	return 0;
+}
+
+SEC("tc")
+int in_tc(struct __sk_buff *skb)
+{
+	return acquire_and_release(bpf_get_current_task_btf());
+}
+
+SEC("xdp")
+int in_xdp(struct xdp_md *context)
+{
+	return acquire_and_release(bpf_get_current_task_btf());
+}
+
+SEC("cgroup_skb/egress")
+int in_cgroup_skb(struct __sk_buff *skb)
+{
+	return acquire_and_release(bpf_get_current_task_btf());
 }
 
 SEC("syscall")
 int from_pid(void *context)
 {
 	struct task_struct *task = bpf_task_from_pid(pid_wanted);
+
+	found = task != 0;
+	if (!task)
+		return 0;
+	found_pid = task->pid;
+	found_tgid = task->tgid;
+	bpf_task_release(task);
+	return 1;
+}
+
+/* Numbers of the caller's own pid namespace. */
+struct task_struct *bpf_task_from_vpid(__s32 vpid) __ksym_weak;
+
+SEC("syscall")
+int from_vpid(void *context)
+{
+	struct task_struct *task = bpf_task_from_vpid(pid_wanted);
 
 	found = task != 0;
 	if (!task)

@@ -156,6 +156,58 @@ int BPF_PROG(release_twice, struct task_struct *task, __u64 clone_flags)
 	return 0;
 }
 
+SEC("?tp_btf/task_newtask")
+__failure __msg("invalid mem access 'scalar'")
+int BPF_PROG(use_after_release, struct task_struct *task, __u64 clone_flags)
+{
+	struct task_struct *acquired = bpf_task_acquire(task);
+
+	if (!acquired)
+		return 0;
+	bpf_task_release(acquired);
+	sink = acquired->pid;
+	return 0;
+}
+
+SEC("?tp_btf/task_newtask")
+__failure __msg("R1 must have zero offset when passed to release func or trusted arg to kfunc")
+int BPF_PROG(release_with_offset, struct task_struct *task, __u64 clone_flags)
+{
+	struct task_struct *acquired = bpf_task_acquire(task);
+
+	if (!acquired)
+		return 0;
+	bpf_task_release((struct task_struct *)((void *)acquired + 8));
+	return 0;
+}
+
+SEC("?syscall")
+__failure __msg("Unreleased reference")
+int leak_found(void *context)
+{
+	sink = bpf_task_from_pid(1) != 0;
+	return 0;
+}
+
+SEC("?syscall")
+__failure __msg("Possibly NULL pointer passed to trusted arg0")
+int release_found_unchecked(void *context)
+{
+	bpf_task_release(bpf_task_from_pid(1));
+	return 0;
+}
+
+struct task_struct *bpf_task_from_vpid(__s32 vpid) __ksym_weak;
+
+/* From Linux 6.13 on. */
+SEC("?tp_btf/task_newtask")
+__failure __msg("Possibly NULL pointer passed to trusted arg0")
+int BPF_PROG(release_vpid_unchecked, struct task_struct *task, __u64 clone_flags)
+{
+	bpf_task_release(bpf_task_from_vpid(task->pid));
+	return 0;
+}
+
 SEC("?kretprobe/free_task")
 __failure __msg("calling kernel function bpf_task_acquire is not allowed")
 int acquire_in_kretprobe(struct pt_regs *context)
@@ -198,6 +250,66 @@ int sleep_under_rcu(void *context)
 	bpf_rcu_read_lock();
 	sink = bpf_copy_from_user_str(text, sizeof(text), 0, 0);
 	bpf_rcu_read_unlock();
+	return 0;
+}
+
+SEC("?syscall")
+__failure __msg("kernel func bpf_copy_from_user_str is sleepable within non-preemptible region")
+int sleep_without_preemption(void *context)
+{
+	char text[8];
+
+	bpf_preempt_disable();
+	sink = bpf_copy_from_user_str(text, sizeof(text), 0, 0);
+	bpf_preempt_enable();
+	return 0;
+}
+
+void bpf_local_irq_save(unsigned long *flags__irq_flag) __ksym_weak;
+void bpf_local_irq_restore(unsigned long *flags__irq_flag) __ksym_weak;
+
+/* From Linux 6.14 on. */
+SEC("?syscall")
+__failure __msg("kernel func bpf_copy_from_user_str is sleepable within IRQ-disabled region")
+int sleep_without_interrupts(void *context)
+{
+	unsigned long flags;
+	char text[8];
+
+	bpf_local_irq_save(&flags);
+	sink = bpf_copy_from_user_str(text, sizeof(text), 0, 0);
+	bpf_local_irq_restore(&flags);
+	return 0;
+}
+
+struct locked {
+	struct bpf_spin_lock lock;
+	int number;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, int);
+	__type(value, struct locked);
+} locks SEC(".maps");
+
+SEC("?tc")
+__failure __msg("function calls are not allowed while holding a lock")
+int acquire_under_lock(struct __sk_buff *skb)
+{
+	struct task_struct *task = 0;
+	struct locked *value;
+	int key = 0;
+
+	value = bpf_map_lookup_elem(&locks, &key);
+	if (!value)
+		return 0;
+	bpf_spin_lock(&value->lock);
+	task = bpf_task_from_pid(1);
+	bpf_spin_unlock(&value->lock);
+	if (task)
+		bpf_task_release(task);
 	return 0;
 }
 
@@ -276,6 +388,21 @@ int tail_call_with_reference(struct __sk_buff *skb)
 	if (!task)
 		return 0;
 	bpf_tail_call(skb, &jumps, 0);
+	bpf_task_release(task);
+	return 0;
+}
+
+unsigned long long load_byte(void *skb, unsigned long long offset) asm("llvm.bpf.load.byte");
+
+SEC("?tc")
+__failure __msg("BPF_LD_[ABS|IND] cannot be mixed with socket references")
+int load_with_reference(struct __sk_buff *skb)
+{
+	struct task_struct *task = bpf_task_from_pid(1);
+
+	if (!task)
+		return 0;
+	sink = load_byte(skb, 0);
 	bpf_task_release(task);
 	return 0;
 }

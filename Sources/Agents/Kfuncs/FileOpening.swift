@@ -11,7 +11,6 @@ final class FileOpening {
     private let program: String
     private var attached: AttachedProgram?
     private var opens: Int32 = 0
-    private static let folder = "/tmp/kfuncs"
     private var mounted = false
 
     init(_ test: Test, _ program: String, attach: Bool = true) throws {
@@ -44,13 +43,10 @@ final class FileOpening {
         let wanted = try object.value(of: "pid_wanted", as: Int32.self)
         try object.set("pid_wanted", to: Int32(-1))
         if !mounted {
-            unsafe mkdir("/tmp", 0o755)
-            unsafe mkdir(Self.folder, 0o755)
-            _ = try Errno.check(unsafe mount("none", Self.folder, "tmpfs", 0, nil))
+            try FileScratch.mount()
             mounted = true
         }
-        let name = Self.folder + "/file"
-        _ = FileHandle(try Descriptors.open(name, O_WRONLY | O_CREAT))
+        let name = try FileScratch.file()
         if let attribute {
             try FileAttributes.set(attribute.name, to: attribute.value, of: name)
         }

@@ -18,6 +18,17 @@ public let fileSuite = Suite(
         try opened.open("/proc/self/status")
         test.expect(try opened.object.value(of: "found", as: Int32.self), equals: 1, "exe files acquired")
     }
+    Case("K-001.path", "the exe file is the one that the task runs", spec: ["K-001"], since: "6.12", needs: needs) {
+        test in
+        let opened = try FileOpening(test, "exe_file_path")
+        try opened.open("/proc/self/status")
+        var room = [CChar](repeating: 0, count: 4096)
+        let count = unsafe readlink("/proc/self/exe", &room, room.count)
+        try test.require(count > 0, "/proc/self/exe is read")
+        let own = String(decoding: room[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        test.expect(try opened.path(), equals: own, "path of the exe file")
+        test.expect(try opened.result(), equals: Int32(own.utf8.count + 1), "length with the NUL")
+    }
     Case("K-002", "the exe file is acquired where the program cannot sleep", since: "6.12", needs: needs) { test in
         let opened = try FileOpening(test, "exe_file_not_sleepable")
         try opened.open("/proc/self/status")
@@ -38,15 +49,67 @@ public let fileSuite = Suite(
         test.expect(try opened.path(), equals: name, "path of the file opened")
         test.expect(try opened.result(), equals: Int32(name.utf8.count + 1), "length with the NUL")
     }
+    Case("K-019.root", "bpf_path_d_path of the root is a slash", spec: ["K-019"], since: "6.12", needs: needs) { test in
+        let opened = try FileOpening(test, "d_path")
+        try opened.open("/")
+        test.expect(try opened.path(), equals: "/", "path of the directory opened")
+        test.expect(try opened.result(), equals: 2, "length with the NUL")
+    }
+    Case(
+        "K-019.deep", "bpf_path_d_path writes a path of nearly 4096 bytes, through a mount", spec: ["K-019"],
+        since: "6.12", needs: needs
+    ) { test in
+        let opened = try FileOpening(test, "d_path", attach: false)
+        _ = try opened.scratchFile()
+        var folder = FileScratch.folder
+        while folder.utf8.count + 201 + 5 < 4096 {
+            folder += "/" + String(repeating: "d", count: 200)
+            _ = try Errno.check(unsafe mkdir(folder, 0o755))
+        }
+        let name = folder + "/file"
+        _ = FileHandle(try Descriptors.open(name, O_WRONLY | O_CREAT))
+        try opened.attach()
+        try opened.open(name)
+        test.expect(try opened.path(), equals: name, "path of the file opened")
+        test.expect(try opened.result(), equals: Int32(name.utf8.count + 1), "length with the NUL")
+    }
+    Case(
+        "K-019.pipe", "bpf_path_d_path names what has no place in a file system", spec: ["K-019"], since: "6.12",
+        needs: needs
+    ) { test in
+        let pipe = try Descriptors.pipe()
+        let reading = FileHandle(pipe.first)
+        let writing = FileHandle(pipe.second)
+        var status = stat()
+        _ = try Errno.check(unsafe fstat(reading.raw, &status))
+        let opened = try FileOpening(test, "d_path")
+        try opened.open("/proc/self/fd/\(reading.raw)")
+        let name = "pipe:[\(status.st_ino)]"
+        test.expect(try opened.path(), equals: name, "path of the pipe opened")
+        test.expect(try opened.result(), equals: Int32(name.utf8.count + 1), "length with the NUL")
+        writing.close()
+    }
     Case("K-024", "bpf_path_d_path into no room is EINVAL", since: "6.12", needs: needs) { test in
-        let opened = try FileOpening(test, "d_path_size_0")
+        let opened = try FileOpening(test, "d_path_in_room")
+        try opened.object.set("room", to: UInt64(0))
         try opened.open("/proc/self/status")
         test.expect(try opened.error(), .EINVAL, "bpf_path_d_path with size 0")
     }
-    Case("K-025", "bpf_path_d_path into too little room is ENAMETOOLONG", since: "6.12", needs: needs) { test in
-        let opened = try FileOpening(test, "d_path_size_4")
-        try opened.open("/proc/self/status")
-        test.expect(try opened.error(), .ENAMETOOLONG, "bpf_path_d_path with size 4")
+    Case(
+        "K-025", "bpf_path_d_path into too little room is ENAMETOOLONG, into just enough the path", since: "6.12",
+        needs: needs
+    ) { test in
+        let opened = try FileOpening(test, "d_path_in_room")
+        let name = try opened.scratchFile()
+        for size in [1, 2, 4, name.utf8.count] {
+            try opened.object.set("room", to: UInt64(size))
+            try opened.open(name)
+            test.expect(try opened.error(), .ENAMETOOLONG, "bpf_path_d_path with size \(size) of \(name)")
+        }
+        try opened.object.set("room", to: UInt64(name.utf8.count + 1))
+        try opened.open(name)
+        test.expect(try opened.result(), equals: Int32(name.utf8.count + 1), "length with the NUL")
+        test.expect(try opened.path(), equals: name, "path of the file opened")
     }
     Case("K-026", "bpf_path_d_path says that a file is deleted", since: "6.12", needs: needs) { test in
         let opened = try FileOpening(test, "d_path", attach: false)

@@ -2,4 +2,11 @@
 public import AgentKit
 
 /// The suites of docs/semantics/kfuncs.md.
-public let kfuncSuites: [Suite] = [taskSuite, fileSuite]
+public let kfuncSuites: [Suite] = [
+    taskSuite,
+    fileSuite,
+    xattrSuite,
+    cgroupSuite,
+    cpumaskSuite,
+    taskRacesSuite,
+]

@@ -8,6 +8,7 @@ internal import SystemPackage
 enum Features {
     static let taskAcquire = Feature.kfunc("bpf_task_acquire", since: "6.2")
     static let taskFromPID = Feature.kfunc("bpf_task_from_pid", since: "6.2")
+    static let taskFromVPID = Feature.kfunc("bpf_task_from_vpid", since: "6.13")
     static let iterNum = Feature.kfunc("bpf_iter_num_new", since: "6.4")
     static let exeFile = Feature.kfunc("bpf_get_task_exe_file", since: "6.12", config: ["CONFIG_BPF_LSM"])
     static let pathDPath = Feature.kfunc("bpf_path_d_path", since: "6.12", config: ["CONFIG_BPF_LSM"])
@@ -32,9 +33,14 @@ public let taskSuite = Suite(
         }
         test.expect(try object.value(of: "runs", as: Int32.self), equals: 1, "runs of the program for one fork")
         test.expect(try object.value(of: "found", as: Int32.self), equals: 1, "tasks acquired")
+        let users = try object.value(of: "users", as: Int32.self)
+        test.expect(users > 0, "a new task has users: \(users)")
+        test.expect(try object.value(of: "users_held"), equals: users + 1, "rcu_users while it is acquired")
+        test.expect(try object.value(of: "users_after"), equals: users, "rcu_users after the release")
     }
     for (section, program) in [
-        ("syscall", "in_syscall"), ("tracepoint", "in_tracepoint"), ("perf_event", "in_perf_event"),
+        ("syscall", "in_syscall"), ("tracepoint", "in_tracepoint"), ("perf_event", "in_perf_event"), ("tc", "in_tc"),
+        ("xdp", "in_xdp"), ("cgroup_skb", "in_cgroup_skb"),
     ] {
         Case(
             "K-052.\(section)", "\(section) programs may acquire a task", spec: ["K-052"], since: "6.12", needs: needs
@@ -42,18 +48,13 @@ public let taskSuite = Suite(
             let object = try BPFObject(object, programs: [program])
             switch program {
             case "in_syscall": test.expect(try object.run(program).get(), equals: 1, "1 for acquired")
-            case "in_tracepoint":
-                try object.set("pid_wanted", to: getpid())
-                let attached = try object.attach(program)
-                // Waiting for a child is a switch away from this process.
-                let child = try Worker { _ in "" }
-                _ = try child.finish()
-                // The next switch may come between the two counters' reading.
-                attached.detach()
+            case "in_tracepoint", "in_perf_event":
+                try runOnSwitch(test, object, program)
                 let runs = try object.value(of: "runs", as: Int32.self)
-                test.expect(runs > 0, "the program ran when this process was switched away from")
                 test.expect(try object.value(of: "found"), equals: runs, "tasks acquired: one in each run")
-            default: break  // the specification has it load, no more
+            default:
+                let packet = [UInt8](repeating: 0, count: 64)
+                test.expect(try object.run(program, data: packet).get(), equals: 1, "1 for acquired")
             }
         }
     }
@@ -64,10 +65,23 @@ public let taskSuite = Suite(
         test.expect(try object.value(of: "found_pid"), equals: getpid(), "pid of the task found")
         test.expect(try object.value(of: "found_tgid"), equals: getpid(), "tgid of the task found")
     }
+    Case(
+        "K-053.thread", "bpf_task_from_pid finds a thread that leads no process", spec: ["K-053"], since: "6.12",
+        needs: needs
+    ) {
+        test in
+        let object = try BPFObject(object, programs: ["from_pid"])
+        let thread = try OtherThread(test)
+        try object.set("pid_wanted", to: thread.tid)
+        test.expect(try object.run("from_pid").get(), equals: 1, "1 for found")
+        test.expect(try object.value(of: "found_pid"), equals: thread.tid, "pid of the thread found")
+        test.expect(try object.value(of: "found_tgid"), equals: getpid(), "tgid of the thread found: its process")
+        thread.finish()
+    }
     Case("K-054", "bpf_task_from_pid finds nothing for -1, 0 and a number too high", since: "6.12", needs: needs) {
         test in
         let object = try BPFObject(object, programs: ["from_pid"])
-        for pid in [-1, 0, Int32.max] {
+        for pid in [-1, 0, Int32.max, Int32.min] {
             try object.set("pid_wanted", to: pid)
             test.expect(try object.run("from_pid").get(), equals: 0, "0 for pid \(pid): NULL")
         }
@@ -86,6 +100,80 @@ public let taskSuite = Suite(
         test.expect(
             try object.value(of: "found_pid"), equals: Int32(1),
             "the task's pid in the initial namespace: not the caller")
+    }
+    Case(
+        "K-055.inside", "bpf_task_from_pid finds a process of another pid namespace, under its initial number",
+        spec: ["K-055"], since: "6.12", needs: needs
+    ) { test in
+        let object = try BPFObject(object, programs: ["from_pid"])
+        try test.require(success: Namespaces.unshare(.process), "a pid namespace is made for the children")
+        let worker = try Worker { stop in
+            try stop.wait()
+            return "\(getpid())"
+        }
+        try object.set("pid_wanted", to: worker.pid)
+        test.expect(try object.run("from_pid").get(), equals: 1, "1 for found")
+        test.expect(try object.value(of: "found_pid"), equals: worker.pid, "pid of the task found")
+        test.expect(try worker.finish(), equals: "1", "its number inside")
+    }
+    Case(
+        "K-056", "bpf_task_from_vpid counts in the caller's pid namespace", since: "6.13",
+        needs: needs + [Features.taskFromVPID]
+    ) {
+        test in
+        let object = try BPFObject(object, programs: ["from_vpid"])
+        let find = { (pid: Int32) in
+            try object.set("pid_wanted", to: pid)
+            try object.set("found_pid", to: Int32(-1))
+            return try object.run("from_vpid").get()
+        }
+        test.expect(try find(getpid()), equals: 1, "1: the caller's own number, in the initial namespace")
+        test.expect(try object.value(of: "found_pid"), equals: getpid(), "pid of the task found")
+        for pid in [-1, 0, Int32.max, Int32.min] { test.expect(try find(pid), equals: 0, "0 for \(pid): NULL") }
+        try test.require(success: Namespaces.unshare(.process), "a pid namespace is made for the children")
+        let outside = getpid()
+        let worker = try Worker { _ in
+            let own = try find(1)
+            let found = try object.value(of: "found_pid", as: Int32.self)
+            let other = try find(outside)
+            return "\(own) \(found) \(other)"
+        }
+        test.expect(
+            try worker.finish(), equals: "1 \(worker.pid) 0",
+            "1 finds the caller, under its number in the initial namespace; its parent has no number inside")
+    }
+    Case(
+        "K-058.zombie", "a process that has ended is found until it is waited for", spec: ["K-058"], since: "6.12",
+        needs: needs
+    ) { test in
+        let object = try BPFObject(object, programs: ["from_pid"])
+        let worker = try Worker { _ in "" }
+        let process = FileHandle(try Descriptors.process(worker.pid))
+        var poller = Poller()
+        poller.add(process.raw, .read)
+        test.expect(try poller.wait(.seconds(30)), "the child ends")
+        try object.set("pid_wanted", to: worker.pid)
+        test.expect(try object.run("from_pid").get(), equals: 1, "1: found, for nobody has waited for it")
+        test.expect(try object.value(of: "found_pid"), equals: worker.pid, "pid of the task found")
+        _ = try worker.finish()
+        test.expect(try object.run("from_pid").get(), equals: 0, "0: it is gone")
+    }
+    Case(
+        "K-058.freed", "a task that has no users left is not acquired", spec: ["K-058"], since: "6.12", needs: needs
+    ) { test in
+        let object = try BPFObject(object, programs: ["freed"])
+        let worker = try Worker { stop in
+            try stop.wait()
+            return ""
+        }
+        try object.set("pid_wanted", to: worker.pid)
+        let attached = try object.attach("freed")
+        _ = try worker.finish()
+        try test.awaitEvent(try object.map("events"), "the task is freed after a grace period")
+        attached.detach()
+        test.expect(try object.value(of: "runs", as: Int32.self), equals: 1, "runs of the program for one task")
+        test.expect(try object.value(of: "users", as: Int32.self), equals: 0, "rcu_users of the task")
+        test.expect(try object.value(of: "found", as: Int32.self), equals: 0, "0: bpf_task_acquire returns NULL")
     }
     Case(
         "K-058", "a task kept in a map can be read and acquired after its process is gone", since: "6.12", needs: needs
@@ -143,19 +231,7 @@ public let taskSuite = Suite(
         test.expect(try object.run("weak_absent").get(), equals: 1, "1: the function is not there")
     }
     refusedTaskPrograms.map { $0.asCase(refusing, needs: needs) }
-    Case("K-051", "raw tracepoint programs: no tasks in 6.12, from 7.2 on they are let in", since: "6.12", needs: needs)
-    {
-        test in
-        let program = "acquire_in_raw_tp"
-        let release = KernelRelease.running
-        if release >= .v7_2 {
-            _ = try BPFObject(refusing, programs: [program])
-        } else if release <= KernelRelease(6, 12) {
-            test.expect(refusing, program: program, refused: .notAllowed("bpf_task_acquire"))
-        } else {
-            throw test.skip("which of 6.13 to 7.1 let raw tracepoints in is not known")
-        }
-    }
+    rawTracepointCase("K-051", "tasks", refusing, "acquire_in_raw_tp", "bpf_task_acquire", needs)
     Case("K-100", "RCU sections: not nested in 6.12, counted from 7.2 on", since: "6.12", needs: needs) { test in
         let program = "rcu_lock_twice"
         let release = KernelRelease.running
