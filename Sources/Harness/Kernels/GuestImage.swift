@@ -11,7 +11,13 @@ public struct GuestImage: Sendable {
     /// What the guest cannot do without.
     static let required = ["virtio_pci", "virtio_console"]
     /// What cases use where the kernel has it.
-    static let wanted = ["veth", "dummy", "sch_ingress", "cls_bpf", "netkit"]
+    static let wanted = [
+        "veth", "dummy", "sch_ingress", "cls_bpf", "netkit",
+        // Kernel functions that are in modules register when these are loaded: a guest has no modprobe.
+        "nf_conntrack", "nf_nat", "xfrm_interface",
+        // States for bpf_xdp_get_xfrm_state are made over netlink.
+        "xfrm_user",
+    ]
 
     /// Makes the image for a kernel, or finds it in the cache.
     ///
