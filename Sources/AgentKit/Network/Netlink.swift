@@ -68,6 +68,15 @@ public enum Netlink {
         try talk(delQdisc, [], try Message.clsact(try index(device)))
     }
 
+    /// The qdisc that all packets leaving a device pass.
+    public static func addRootQdisc(_ device: String, kind: String) throws(Errno) {
+        try talk(newQdisc, [create, exclusive], try Message.rootQdisc(try index(device), kind))
+    }
+
+    public static func deleteRootQdisc(_ device: String) throws(Errno) {
+        try talk(delQdisc, [], try Message.rootQdisc(try index(device), nil))
+    }
+
     /// A netlink message's payload under construction.
     struct Message {
         private(set) var bytes: [UInt8] = []
@@ -90,6 +99,27 @@ public enum Netlink {
             message.word32(0)
             message.text(1, "clsact")
             return message
+        }
+
+        static func rootQdisc(_ index: UInt32, _ kind: String?) throws(Errno) -> Message {
+            var message = Message()
+            message.word32(0)
+            message.word32(index)
+            message.word32(kind == nil ? 0 : 0x8000_0000)  // handle 8000:
+            message.word32(0xffff_ffff)  // TC_H_ROOT
+            message.word32(0)
+            if let kind { message.text(1, kind) }
+            return message
+        }
+
+        mutating func zeros(_ count: Int) {
+            bytes += [UInt8](repeating: 0, count: count)
+        }
+
+        mutating func words(_ type: UInt16, _ values: [UInt32]) {
+            var inner = Message()
+            for value in values { inner.word32(value) }
+            attribute(type, inner.bytes)
         }
 
         mutating func word32(_ value: UInt32) {
@@ -117,11 +147,15 @@ public enum Netlink {
         }
     }
 
-    /// Sends one request and waits for its acknowledgement.
-    static func talk(_ type: UInt16, _ flags: [UInt16], _ message: Message) throws(Errno) {
+    /// Sends one request and waits for its acknowledgement; what else is answered is dropped.
+    ///
+    /// - Parameter family: NETLINK_ROUTE, NETLINK_XFRM…
+    static func talk(
+        _ type: UInt16, _ flags: [UInt16], _ message: Message, family: CInt = CInt(NETLINK_ROUTE)
+    ) throws(Errno) {
         let socket = FileHandle(
             adopting: try Errno.check(
-                socket(AF_NETLINK, CInt(SOCK_RAW.rawValue) | CInt(SOCK_CLOEXEC.rawValue), CInt(NETLINK_ROUTE))))
+                socket(AF_NETLINK, CInt(SOCK_RAW.rawValue) | CInt(SOCK_CLOEXEC.rawValue), family)))
         var header = Message()
         header.word32(UInt32(16 + message.bytes.count))
         header.word32(UInt32(type) | UInt32(flags.reduce(request | acknowledge, |)) << 16)
@@ -131,9 +165,10 @@ public enum Netlink {
         let sent = unsafe header.bytes.withUnsafeBytes { unsafe send(socket.raw, $0.baseAddress, $0.count, 0) }
         _ = try Errno.check(sent)
         var answer = [UInt8](repeating: 0, count: 8192)
-        let count = try socket.read(into: &answer)
+        var count = try socket.read(into: &answer)
+        while count >= 16, UInt32(answer, at: 4) & 0xffff != 2 { count = try socket.read(into: &answer) }
         // struct nlmsgerr behind the header: the errno, negative; 0 acknowledges.
-        guard count >= 20, UInt32(answer, at: 4) & 0xffff == 2 else { throw .badMessage }
+        guard count >= 20 else { throw .badMessage }
         let error = CInt(bitPattern: UInt32(answer, at: 16))
         if error != 0 { throw Errno(rawValue: -error) }
     }

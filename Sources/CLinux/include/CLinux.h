@@ -3,6 +3,7 @@
 #pragma once
 
 #include "clinux_bpf.h"
+#include "clinux_keys.h"
 #include "clinux_namespaces.h"
 #include "clinux_spawn.h"
 #include "clinux_system.h"
