@@ -9,4 +9,13 @@ public let kfuncSuites: [Suite] = [
     cgroupSuite,
     cpumaskSuite,
     taskRacesSuite,
+    socketSuite,
+    cryptoSuite,
+    conntrackSuite,
+    xfrmSuite,
+    keySuite,
+    ksockSuite,
+    sectionSuite,
+    rulesSuite,
+    qdiscSuite,
 ]
