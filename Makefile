@@ -79,7 +79,14 @@ mutants: build
 	@scripts/mutants/run --bpftest $(BIN)/bpftest $(if $(SOURCE),--source $(SOURCE)) \
 		$(if $(SUITES),--suites "$(SUITES)") $(ARGS) $(BUGS)
 
-objects: setup $(BPF_OBJECTS)
+# What the agents know of kfuncs is the catalogue itself.
+CATALOGUE := $(GUEST)/objects/helpers/kfuncs-catalogue.csv
+
+objects: setup $(BPF_OBJECTS) $(CATALOGUE)
+
+$(CATALOGUE): docs/semantics/kfuncs-catalogue.csv
+	@mkdir -p $(@D)
+	@cp $< $@
 
 $(GUEST)/objects/%.bpf.o: tests-bpf/%.bpf.c Makefile
 	@mkdir -p $(@D)

@@ -170,8 +170,10 @@ public struct RawProgram: Sendable {
 
     /// BPF_PROG_LOAD.
     ///
-    /// - Parameter logSize: bytes of log to ask for; 0 for none.
-    public func load(logSize: Int = 1 << 16) -> Answer {
+    /// - Parameters:
+    ///   - logSize: bytes of log to ask for; 0 for none.
+    ///   - logLevel: 2 to have the instructions in the log also of a program that is accepted.
+    public func load(logSize: Int = 1 << 16, logLevel: UInt32 = 1) -> Answer {
         let code = instructions.flatMap(\.bytes)
         let text = Array(license.utf8) + [0]
         var log = [UInt8](repeating: 0, count: logSize)
@@ -183,7 +185,7 @@ public struct RawProgram: Sendable {
         attr.set(attachBTFID, at: 108)
         attr.set(token, at: 144)
         if logSize > 0 {
-            attr.set(UInt32(1), at: 24)
+            attr.set(logLevel, at: 24)
             attr.set(UInt32(logSize), at: 28)
         }
         let answer = unsafe code.withUnsafeBytes { code in

@@ -2,4 +2,4 @@
 public import AgentKit
 
 /// The suites of docs/semantics/dynptr-iters.md §5.
-public let helperSuites: [Suite] = []
+public let helperSuites: [Suite] = [freezeSuite, kfuncSuite, argumentSuite]

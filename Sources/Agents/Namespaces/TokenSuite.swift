@@ -58,6 +58,23 @@ let tokenSuite = Suite(
         test.expect(findings, ["xdp": "EPERM", "BTF": "EPERM", "LRU map": "0"])
     }
     Case(
+        "N-035.btf", "with a token for BTF_GET_FD_BY_ID types are found by their id, while CAP_SYS_ADMIN is there",
+        spec: ["N-035"], needs: [.bpfToken, btfByToken]
+    ) { test in
+        // Bit 19 of the commands; another mount has all others.
+        for (commands, answer) in [("0x80000", "0"), ("0xfff7ffff", "EPERM")] {
+            let findings = try delegated(Delegation(commands: commands)) { findings, root in
+                let token = try Token.create(root.raw).get()
+                findings.note("with the token", kernelTypes(token: token.raw))
+                findings.note("without", kernelTypes(token: nil))
+                if let errno = Capability.sysAdmin.drop() { throw errno }
+                findings.note("without CAP_SYS_ADMIN", kernelTypes(token: token.raw))
+            }
+            test.expect(
+                findings, ["with the token": answer, "without": "EPERM", "without CAP_SYS_ADMIN": "EPERM"])
+        }
+    }
+    Case(
         "N-036", "a token lets in the types of programs, attachments and maps that it names and no others",
         needs: [.bpfToken]
     ) { test in
@@ -189,17 +206,29 @@ let tokenSuite = Suite(
             BPFFileSystem.configure(context.raw, Delegation(commands: "nonsense")), .EINVAL, "a name of no command")
     }
     Case(
-        "N-041", "BPF_OBJ_GET_INFO_BY_FD of a token tells its four masks", needs: [TokenFeatures.info]
+        "N-041", "BPF_OBJ_GET_INFO_BY_FD of a token tells its four masks from 6.18 on, and says EINVAL before",
+        needs: [.bpfToken]
     ) { test in
         let findings = try delegated(
             Delegation(commands: "0x21", maps: "0x200", programs: "0x40008", attachments: "any")
         ) { findings, root in
             let token = try Token.create(root.raw).get()
-            let info = try BPFInfo.info(token.raw, size: 32).get()
+            let info: [UInt8]
+            switch BPFInfo.info(token.raw, size: 32) {
+            case .success(let bytes): info = bytes
+            case .failure(let errno):
+                findings.note("refused", errno)
+                return
+            }
             for (index, name) in ["commands", "maps", "programs", "attachments"].enumerated() {
                 let mask = (0..<8).reduce(UInt64(0)) { $0 | UInt64(info[8 * index + $1]) << (8 * UInt64($1)) }
                 findings.note(name, "0x" + String(mask, radix: 16))
             }
+        }
+        // Commit 19d3c179a377; before, a token was a descriptor of no known kind.
+        if KernelRelease.running < KernelRelease(6, 18), findings["commands"] == "nothing" {
+            test.expect(findings, ["refused": "EINVAL"])
+            return
         }
         test.expect(
             findings,
@@ -364,9 +393,28 @@ private let tokenErrors: [Case] = [
     },
 ]
 
-private enum TokenFeatures {
-    /// Info of tokens (commit 19d3c179a377, 6.18): before, a descriptor of an unknown kind.
-    static let info = Feature.kfunc("bpf_token_get_info_by_fd", since: "6.18")
+/// BPF_BTF_GET_FD_BY_ID of the kernel's own types, whose id is 1; nil on success.
+private func kernelTypes(token: CInt?) -> Errno? {
+    var attr = Attr(size: 16)
+    attr.set(UInt32(1), at: 0)
+    if let token {
+        attr.set(RawProgram.tokenFlag, at: 8)
+        attr.set(token, at: 12)
+    }
+    switch attr.call(.btfGetFDByID) {
+    case .success(let raw):
+        FileHandle(adopting: raw).close()
+        return nil
+    case .failure(let errno): return errno
+    }
+}
+
+/// BPF_BTF_GET_FD_BY_ID takes a token (6.15): one that is no descriptor is EBADF then, and before an unknown flag.
+private let btfByToken = Feature("btf-id-by-token", since: "6.15") {
+    switch kernelTypes(token: -1) {
+    case .EBADF: .present
+    case let answer: .absent(evidence: "BPF_BTF_GET_FD_BY_ID with BPF_F_TOKEN_FD: \(answer?.name ?? "0")")
+    }
 }
 
 extension RawProgram {

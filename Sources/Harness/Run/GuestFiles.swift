@@ -38,7 +38,7 @@ public struct GuestFiles: Sendable {
         guard let all = FileManager.default.enumerator(atPath: objects.string) else {
             throw .infrastructure("\(objects) cannot be read: build the objects (make objects)")
         }
-        return all.compactMap { $0 as? String }.filter { $0.hasSuffix(".bpf.o") }.sorted().map {
+        return all.compactMap { $0 as? String }.filter { $0.hasSuffix(".bpf.o") || $0.hasSuffix(".csv") }.sorted().map {
             ($0, objects.appending($0))
         }
     }

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import AgentKit
+internal import LinuxIO
+internal import SystemPackage
+
+/// docs/semantics/kfuncs-catalogue.csv, which is brought into the guest beside the objects.
+struct KfuncCatalogue {
+    /// The releases that have columns.
+    static let releases: [KernelRelease] = [.v6_1, .v6_12, .v7_2, .v7_3]
+
+    struct Row {
+        private let fields: [String: String]
+
+        fileprivate init(_ fields: [String: String]) {
+            self.fields = fields
+        }
+
+        subscript(column: String) -> String { fields[column] ?? "" }
+
+        var name: String { self["kfunc"] }
+        var file: String { self["file"] }
+        var isOfTestModule: Bool { self["in_testmod"] == "yes" }
+
+        /// Whether the sources of a release register it.
+        func isIn(_ release: KernelRelease) -> Bool {
+            !self["\(release)_set"].isEmpty || !self["\(release)_types"].isEmpty
+        }
+
+        func flags(in release: KernelRelease) -> [String] {
+            self["\(release)_flags"].split(separator: " ").map(String.init)
+        }
+
+        /// The types of programs that it is registered for: `XDP`, or with a filter in brackets `LSM[filter]`.
+        func types(in release: KernelRelease) -> [String] {
+            self["\(release)_types"].split(separator: " ").map(String.init)
+        }
+
+        /// Its prototype in a release; nil where the catalogue does not say.
+        func prototype(in release: KernelRelease) -> String? {
+            // `6.12: PROTOTYPE | 6.1: PROTOTYPE`, each up to its release, the newest first.
+            var found = self["proto_latest"]
+            for part in self["proto_earlier"].components(separatedBy: " | ") {
+                let words = part.components(separatedBy: ": ")
+                if words.count == 2, let until = KernelRelease(words[0]), release <= until { found = words[1] }
+            }
+            return found.isEmpty ? nil : Prototype.canonical(found)
+        }
+    }
+
+    let rows: [Row]
+
+    init() throws {
+        let path = BPFObject.directory + "/helpers/kfuncs-catalogue.csv"
+        var records = Self.parse(String(decoding: try readFile(path), as: UTF8.self))
+        guard records.count > 1 else { throw Errno.badMessage }
+        let head = records.removeFirst()
+        rows = records.map { Row(Dictionary(zip(head, $0)) { first, _ in first }) }
+    }
+
+    /// The columns that hold for a kernel: its own release's, or those of the neighbours on both sides.
+    static func columns(for release: KernelRelease) -> [KernelRelease] {
+        if releases.contains(release) { return [release] }
+        return [releases.last { $0 < release }, releases.first { $0 > release }].compactMap { $0 }
+    }
+
+    /// Comma-separated values with quotes.
+    private static func parse(_ text: String) -> [[String]] {
+        var records: [[String]] = []
+        var record: [String] = []
+        var field = ""
+        var isQuoted = false
+        for character in text {
+            switch character {
+            case "\"": isQuoted.toggle()
+            case "," where !isQuoted:
+                record.append(field)
+                field = ""
+            case "\n" where !isQuoted, "\r\n" where !isQuoted:
+                record.append(field)
+                records.append(record)
+                record = []
+                field = ""
+            default: field.append(character)
+            }
+        }
+        return records
+    }
+}
+
+/// Prototypes of functions as text.
+enum Prototype {
+    /// What the verifier passes of its own accord, and programs do not see.
+    private static let implicit = [
+        "struct btf_struct_meta *meta, u64 off", "struct btf_struct_meta *meta", "const struct bpf_prog_aux *aux",
+        "struct bpf_prog_aux *aux",
+    ]
+
+    /// One form for what sources and BTF have in two: C's names of integers, stars at names, no parameters of
+    /// callbacks, no `__user`, no implicit arguments.
+    static func canonical(_ text: String) -> String {
+        var text = text
+        for (long, short) in [
+            ("__user ", ""), ("long long unsigned int", "unsigned long long"),
+            ("long unsigned int", "unsigned long"), ("long long int", "long long"), ("long int", "long"),
+            ("short unsigned int", "unsigned short"), ("short int", "short"), ("* ", " *"), ("  ", " "),
+        ] {
+            text = text.components(separatedBy: long).joined(separator: short)
+        }
+        text = withoutCallbackParameters(text)
+        for tail in implicit where text.hasSuffix(tail + ")") {
+            text = String(text.dropLast(tail.count + 1))
+            if text.hasSuffix(", ") { return text.dropLast(2) + ")" }
+            return text + "void)"
+        }
+        return text
+    }
+
+    /// `bool (*less)(struct a *, struct b *)` and `bool (less)(struct a *a, struct b *b)` as `bool (*less)()`.
+    private static func withoutCallbackParameters(_ text: String) -> String {
+        var result = ""
+        var depth = 0
+        var skipping = false
+        var last: Character = " "
+        for character in text {
+            if character == "(" {
+                depth += 1
+                if depth == 2 {
+                    skipping = last == ")"
+                    result.append("(")
+                    if !skipping { result.append("*") }
+                    last = "("
+                    continue
+                }
+            }
+            if character == ")" {
+                depth -= 1
+                if depth == 1 { skipping = false }
+            }
+            let isStarOfCallback = character == "*" && depth == 2 && last == "("
+            if !skipping, !isStarOfCallback { result.append(character) }
+            last = character
+        }
+        return result
+    }
+}
+
+extension String {
+    /// The parts between the places where a text stands.
+    fileprivate func components(separatedBy separator: String) -> [String] {
+        var parts: [String] = []
+        var rest = self[...]
+        while let found = rest.range(of: separator) {
+            parts.append(String(rest[..<found.lowerBound]))
+            rest = rest[found.upperBound...]
+        }
+        return parts + [String(rest)]
+    }
+}
+
+extension Substring {
+    fileprivate func range(of text: String) -> Range<String.Index>? {
+        let wanted = Array(text.utf8)
+        let bytes = utf8
+        var start = bytes.startIndex
+        while start != bytes.endIndex {
+            if bytes[start...].starts(with: wanted) {
+                return start..<bytes.index(start, offsetBy: wanted.count)
+            }
+            start = bytes.index(after: start)
+        }
+        return nil
+    }
+}
