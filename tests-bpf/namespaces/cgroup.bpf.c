@@ -24,7 +24,7 @@ int current_ids(void *context)
 #pragma clang loop unroll(full)
 	for (int i = 0; i < 8; i++)
 		ancestors[i] = bpf_get_current_ancestor_cgroup_id(level(i));
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 	return 0;
 }
 
@@ -34,7 +34,7 @@ static __always_inline void packet(struct __sk_buff *skb)
 #pragma clang loop unroll(full)
 	for (int i = 0; i < 8; i++)
 		sender_ancestors[i] = bpf_skb_ancestor_cgroup_id(skb, level(i));
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 }
 
 SEC("?tc")
@@ -48,7 +48,7 @@ SEC("?tc")
 int in_ingress(struct __sk_buff *skb)
 {
 	receiver = bpf_skb_cgroup_id(skb);
-	__sync_fetch_and_add(&received, 1);
+	received++;
 	return -1;
 }
 
@@ -70,21 +70,21 @@ SEC("?cgroup/connect4")
 int on_connect(struct bpf_sock_addr *context)
 {
 	connect_cgroup = bpf_get_current_cgroup_id();
-	__sync_fetch_and_add(&connects, 1);
+	connects++;
 	return 1;
 }
 
 SEC("?cgroup/sock_create")
 int on_create(struct bpf_sock *socket)
 {
-	__sync_fetch_and_add(&creations, 1);
+	creations++;
 	return 1;
 }
 
 SEC("?cgroup_skb/egress")
 int on_packet(struct __sk_buff *skb)
 {
-	__sync_fetch_and_add(&packets, 1);
+	packets++;
 	return 1;
 }
 
@@ -92,7 +92,7 @@ int on_packet(struct __sk_buff *skb)
 SEC("?cgroup/sock_create")
 int refuse_sockets(struct bpf_sock *socket)
 {
-	__sync_fetch_and_add(&creations, 1);
+	creations++;
 	return 0;
 }
 

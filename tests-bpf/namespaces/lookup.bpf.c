@@ -30,7 +30,7 @@ int choose(struct bpf_sk_lookup *context)
 
 	if (context->local_port != port)
 		return SK_PASS;
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 	socket = bpf_map_lookup_elem(&sockets, &key);
 	if (!socket)
 		return SK_PASS;
@@ -44,7 +44,7 @@ int drop(struct bpf_sk_lookup *context)
 {
 	if (context->local_port != port)
 		return SK_PASS;
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 	return SK_DROP;
 }
 
@@ -102,7 +102,7 @@ int ask(struct __sk_buff *skb)
 SEC("?flow_dissector")
 int dissect(struct __sk_buff *skb)
 {
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 	return BPF_DROP;
 }
 

@@ -23,7 +23,7 @@ int in_sock_create(struct bpf_sock *socket)
 {
 	cookie = bpf_get_netns_cookie(socket);
 	null_cookie = bpf_get_netns_cookie(0);
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 	return 1;
 }
 
@@ -32,7 +32,7 @@ int in_connect4(struct bpf_sock_addr *context)
 {
 	cookie = bpf_get_netns_cookie(context);
 	null_cookie = bpf_get_netns_cookie(0);
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 	return 1;
 }
 
@@ -41,7 +41,7 @@ int in_sock_ops(struct bpf_sock_ops *context)
 {
 	cookie = bpf_get_netns_cookie(context);
 	null_cookie = bpf_get_netns_cookie(0);
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 	return 1;
 }
 
@@ -50,7 +50,7 @@ int in_sk_msg(struct sk_msg_md *context)
 {
 	cookie = bpf_get_netns_cookie(context);
 	null_cookie = bpf_get_netns_cookie(0);
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 	return SK_PASS;
 }
 
@@ -59,7 +59,7 @@ int in_tc(struct __sk_buff *skb)
 {
 	cookie = bpf_get_netns_cookie(skb);
 	null_cookie = bpf_get_netns_cookie(0);
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 	return -1;
 }
 
@@ -67,7 +67,7 @@ SEC("?tc")
 int in_egress(struct __sk_buff *skb)
 {
 	egress = bpf_get_netns_cookie(skb);
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 	return -1;
 }
 
@@ -75,7 +75,7 @@ SEC("?tc")
 int in_ingress(struct __sk_buff *skb)
 {
 	ingress = bpf_get_netns_cookie(skb);
-	__sync_fetch_and_add(&ingress_runs, 1);
+	ingress_runs++;
 	return -1;
 }
 
@@ -83,7 +83,7 @@ SEC("?cgroup_skb/egress")
 int in_cgroup_skb(struct __sk_buff *skb)
 {
 	cookie = bpf_get_netns_cookie(skb);
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 	return 1;
 }
 
@@ -92,7 +92,7 @@ SEC("?tc")
 int count_marked(struct __sk_buff *skb)
 {
 	if (skb->protocol == bpf_htons(0x88b5))
-		__sync_fetch_and_add(&runs, 1);
+		runs++;
 	return -1;
 }
 

@@ -22,7 +22,7 @@ static __always_inline void look(void)
 	result = bpf_get_ns_current_pid_tgid(device, inode, &info, sizeof(info));
 	pid = info.pid;
 	tgid = info.tgid;
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 }
 
 static __always_inline int is_wanted(void)
@@ -48,7 +48,7 @@ int size_4(void *context)
 	result = bpf_get_ns_current_pid_tgid(device, inode, &info, 4);
 	pid = info.pid;
 	tgid = info.tgid;
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 	return 0;
 }
 
@@ -61,7 +61,7 @@ int size_16(void *context)
 	/* All sixteen bytes are to be cleared. */
 	pid = info[0].pid | info[1].pid;
 	tgid = info[0].tgid | info[1].tgid;
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 	return 0;
 }
 

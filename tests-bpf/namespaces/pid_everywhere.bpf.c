@@ -17,7 +17,7 @@ static __always_inline void look(void)
 	result = bpf_get_ns_current_pid_tgid(device, inode, &info, sizeof(info));
 	pid = info.pid;
 	tgid = info.tgid;
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 }
 
 SEC("?cgroup/connect4")

@@ -15,7 +15,7 @@ static __always_inline int deny(int answer)
 {
 	if (bpf_get_current_pid_tgid() >> 32 != wanted)
 		return 0;
-	__sync_fetch_and_add(&runs, 1);
+	runs++;
 	return answer;
 }
 

@@ -84,12 +84,13 @@ struct ProbeType {
     func verdict(of id: Int) -> (verdict: Verdict, name: String, errno: Errno?) {
         let answer = program([.call(Int32(id)), .exit]).load(logLevel: 2)
         let lines = answer.log.split(separator: "\n")
-        // `0: (85) call bpf_map_lookup_elem#1`
+        // `0: (85) call bpf_map_lookup_elem#1`, and behind it, where the verifier goes on, `; R0_w=…`.
         let mark = "#\(id)"
-        guard let call = lines.first(where: { $0.contains("(85) call ") && $0.hasSuffix(mark) }) else {
+        let words = lines.first { $0.contains("(85) call ") }?.split(separator: " ") ?? []
+        guard let call = words.first(where: { $0.hasSuffix(mark) }) else {
             return (.nothing(answer.log), "", answer.errno)
         }
-        let name = String(call.dropLast(mark.count).split(separator: " ").last ?? "")
+        let name = String(call.dropLast(mark.count))
         for line in lines {
             if line.contains("invalid func unknown#\(id)") { return (.invalid, name, answer.errno) }
             if line.contains("unknown func ") || line.contains("program of this type cannot use helper ") {
