@@ -66,6 +66,8 @@ extension BPFMap {
         case userRingBuffer = 31
         case cgroupLocalStorage = 32
         case arena = 33
+        case instructionArray = 34
+        case resizableHash = 35
     }
 
     /// BPF_F_… of map creation.

@@ -8,7 +8,7 @@ internal import TAP
 /// `expect` goes on after a failure and `require` does not. The diagnostics of the result hold the first failure;
 /// those after it are listed under `also`.
 public final class Test {
-    private(set) var failed = false
+    public private(set) var failed = false
     private(set) var diagnostics = Diagnostics()
     private(set) var skipReason: String?
     private var others: [String] = []
