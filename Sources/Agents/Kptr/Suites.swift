@@ -2,4 +2,4 @@
 public import AgentKit
 
 /// The suites of docs/semantics/kptr.md.
-public let kptrSuites: [Suite] = []
+public let kptrSuites: [Suite] = [mapSuite, fieldSuite, releaseSuite, localSuite, percpuSuite, raceSuite]
