@@ -39,8 +39,10 @@ SEC("?iter/unix")
 __failure __msg("R1 must be referenced or trusted")
 int destroy_unix(struct bpf_iter__unix *context)
 {
-	if (context->unix_sk)
-		bpf_sock_destroy((struct sock_common *)context->unix_sk);
+	struct sock_common *sock = (struct sock_common *)context->unix_sk;
+
+	if (sock)
+		bpf_sock_destroy(sock);
 	return 0;
 }
 
