@@ -22,17 +22,10 @@ __u8 bytes[16] = {};
 struct pt_regs {
 	unsigned long ip;
 };
-struct kmem_cache {
-	int size;
-};
 struct bpf_prog_aux {
 	int id;
 };
 void crash_kexec(struct pt_regs *regs) __ksym_weak;
-int bpf_probe_read_kernel_dynptr(const struct bpf_dynptr *to, __u64 offset, __u64 size, const void *unsafe_ptr__ign)
-	__ksym_weak;
-struct kmem_cache *bpf_get_kmem_cache(__u64 address) __ksym_weak;
-int bpf_stream_vprintk(int stream_id, const char *fmt__str, const void *args, __u32 len__sz) __ksym_weak;
 int bpf_stream_print_stack_impl(int stream_id, struct bpf_prog_aux *aux) __ksym_weak;
 
 static __always_inline struct kept *slot(void)
@@ -74,43 +67,6 @@ int needs_compiler_for_tables(struct __sk_buff *skb)
 
 	if (entry)
 		bpf_ct_release(entry);
-	return 0;
-}
-
-SEC("?socket")
-__failure __msg("bpf_rdonly_cast is allowed only to CAP_PERFMON and CAP_SYS_ADMIN")
-int casts(struct __sk_buff *skb)
-{
-	sink = bpf_rdonly_cast(skb, bpf_core_type_id_kernel(struct task_struct)) != 0;
-	return 0;
-}
-
-SEC("?socket")
-__failure __msg("bpf_probe_read_kernel_dynptr is allowed only to CAP_PERFMON and CAP_SYS_ADMIN")
-int reads_kernel(struct __sk_buff *skb)
-{
-	struct bpf_dynptr to;
-
-	bpf_dynptr_from_mem(bytes, sizeof(bytes), 0, &to);
-	sink = bpf_probe_read_kernel_dynptr(&to, 0, 8, 0);
-	return 0;
-}
-
-SEC("?socket")
-__failure __msg("bpf_get_kmem_cache is allowed only to CAP_PERFMON and CAP_SYS_ADMIN")
-int finds_cache(struct __sk_buff *skb)
-{
-	sink = bpf_get_kmem_cache(0) != 0;
-	return 0;
-}
-
-SEC("?socket")
-__failure __msg("bpf_stream_vprintk is allowed only to CAP_PERFMON and CAP_SYS_ADMIN")
-int prints(struct __sk_buff *skb)
-{
-	static const char format[] = "text";
-
-	sink = bpf_stream_vprintk(1, format, 0, 0);
 	return 0;
 }
 

@@ -12,6 +12,11 @@ extension Features {
 }
 
 private let refusing = "kfuncs/rules_fail.bpf.o"
+/// All are in one object: libbpf must find each of them.
+private let perfmonFunctions: [Feature] = [
+    .kfunc("bpf_probe_read_kernel_dynptr", since: "6.16"), .kfunc("bpf_get_kmem_cache", since: "6.13"),
+    .kfunc("bpf_stream_vprintk", since: "7.0"),
+]
 private let tasks = [Features.taskAcquire, Features.taskFromPID]
 
 /// A file under /proc/sys that a case changes and puts back.
@@ -86,26 +91,26 @@ public let rulesSuite = Suite(
                 "the verifier says which capabilities would do")
         }
     }
-    for (program, function, since, feature) in [
-        ("casts", "bpf_rdonly_cast", "6.2", Features.readonlyCast),
-        ("reads_kernel", "bpf_probe_read_kernel_dynptr", "6.16", .kfunc("bpf_probe_read_kernel_dynptr", since: "6.16")),
-        ("finds_cache", "bpf_get_kmem_cache", "6.13", .kfunc("bpf_get_kmem_cache", since: "6.13")),
-        ("prints", "bpf_stream_vprintk", "7.0", .kfunc("bpf_stream_vprintk", since: "7.0")),
+    for (object, program, function, features) in [
+        ("kfuncs/cast_fail.bpf.o", "casts", "bpf_rdonly_cast", [Features.readonlyCast]),
+        ("kfuncs/perfmon_fail.bpf.o", "reads_kernel", "bpf_probe_read_kernel_dynptr", perfmonFunctions),
+        ("kfuncs/perfmon_fail.bpf.o", "finds_cache", "bpf_get_kmem_cache", perfmonFunctions),
+        ("kfuncs/perfmon_fail.bpf.o", "prints", "bpf_stream_vprintk", perfmonFunctions),
     ] {
         Case(
             "K-111.\(function)", "from 7.3 on \(function) is for those with CAP_PERFMON", spec: ["K-111"],
-            since: since, needs: [feature]
+            needs: features
         ) { test in
-            _ = try BPFObject(refusing, programs: [program])
+            _ = try BPFObject(object, programs: [program])
             for capability in [Capability.perfmon, .sysAdmin] {
                 try test.require(success: capability.drop(), "\(capability) is given up")
             }
             if KernelRelease.running >= .v7_3 {
                 test.expect(
-                    refusing, program: program,
+                    object, program: program,
                     refused: Rejection(.EPERM, "\(function) is allowed only to CAP_PERFMON and CAP_SYS_ADMIN"))
             } else {
-                _ = try BPFObject(refusing, programs: [program])
+                _ = try BPFObject(object, programs: [program])
             }
         }
     }
