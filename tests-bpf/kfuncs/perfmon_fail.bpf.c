@@ -41,7 +41,7 @@ int prints(struct __sk_buff *skb)
 {
 	static const char format[] = "text";
 
-	sink = bpf_stream_vprintk(1, format, 0, 0);
+	sink = bpf_stream_vprintk(1, format, bytes, 8);
 	return 0;
 }
 
