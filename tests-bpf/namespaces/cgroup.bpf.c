@@ -18,14 +18,23 @@ __u32 runs = 0;
 __u32 received = 0;
 
 SEC("?raw_tp/sys_enter")
-int current_ids(void *context)
+int current_id(void *context)
+{
+	current = bpf_get_current_cgroup_id();
+	runs++;
+	return 0;
+}
+
+/* Tracing programs have the second helper later than 5.10. */
+SEC("?cgroup/sock_create")
+int current_ids(struct bpf_sock *socket)
 {
 	current = bpf_get_current_cgroup_id();
 #pragma clang loop unroll(full)
 	for (int i = 0; i < 8; i++)
 		ancestors[i] = bpf_get_current_ancestor_cgroup_id(level(i));
 	runs++;
-	return 0;
+	return 1;
 }
 
 static __always_inline void packet(struct __sk_buff *skb)

@@ -34,19 +34,25 @@ let freezeSuite = Suite(
             }
         }
     }
-    Case(
-        "H-002.offered", "every helper up to the last is offered to programs of some type", spec: ["H-002"]
-    ) { test in
-        // Those that offer most come first: one that offers the helper is enough.
-        let plain = ProbeType.plain.filter(\.exists)
-        let first = plain.filter { ["sched_cls", "sock_ops", "lwt_xmit"].contains($0.name) }
-        let types = first + ProbeType.targeted(try BTFTypes.kernel()) + plain
-        var missing: [Int] = []
-        for id in 1...highestHelper(of: .running).lowerBound where !optional.contains(id) {
-            if !types.contains(where: { $0.verdict(of: id).verdict == .offered }) { missing.append(id) }
+    // In parts, for each id may have to be tried with many types.
+    for part in [1...40, 41...80, 81...120, 121...155, 156...185, 186...211] {
+        Case(
+            "H-002.\(part.lowerBound)", "helpers \(part.lowerBound) to \(part.upperBound) are offered to some program",
+            spec: ["H-002"]
+        ) { test in
+            // Those that offer most come first: one that offers the helper is enough.
+            let plain = ProbeType.plain.filter(\.exists)
+            let first = plain.filter { ["sched_cls", "sock_ops", "lwt_xmit"].contains($0.name) }
+            let types = first + ProbeType.targeted(try BTFTypes.kernel()) + plain
+            let highest = highestHelper(of: .running).lowerBound
+            if part.lowerBound > highest { throw test.skip("the last helper of this release is \(highest)") }
+            let missing = part.filter { id in
+                id <= highest && !optional.contains(id)
+                    && !types.contains { $0.verdict(of: id).verdict == .offered }
+            }
+            test.expect(
+                missing.map { "\($0) \(helperNames[$0])" }, equals: [], "helpers that no type of programs may call")
         }
-        test.expect(
-            missing.map { "\($0) \(helperNames[$0])" }, equals: [], "helpers that no type of programs may call")
     }
     Case("H-003", "a helper that the type of program may not call is refused by its name and id") { test in
         for (type, id) in [

@@ -50,8 +50,15 @@ struct ProbeType {
                 ProbeType(name: name, type: type, expectedAttachType: attach, attachBTFID: $0)
             }
         }
+        if let hook = functions["bpf_lsm_file_open"] {
+            found.append(
+                ProbeType(
+                    name: "lsm.s", type: .lsm, expectedAttachType: 27, flags: 1 << 4, attachBTFID: hook))
+        }
         if let operations = types.structure("tcp_congestion_ops") {
-            found.append(ProbeType(name: "struct_ops", type: .structOps, attachBTFID: operations))
+            found.append(
+                // A member that is a function in every release.
+                ProbeType(name: "struct_ops", type: .structOps, expectedAttachType: 5, attachBTFID: operations))
         }
         return found
     }

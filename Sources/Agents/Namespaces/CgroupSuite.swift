@@ -14,11 +14,11 @@ let cgroupSuite = Suite(
     objects: [cgroupObject, taskObject, iterObject]
 ) {
     Case("N-019", "the current cgroup's id is the inode number of its directory", needs: [.cgroup2]) { test in
-        let object = try BPFObject(cgroupObject, programs: ["current_ids"])
+        let object = try BPFObject(cgroupObject, programs: ["current_id"])
         let tree = try Tree(test)
         for (cgroup, name) in [(tree.c, "c"), (tree.b, "b"), (tree.a, "a"), (Cgroup.root, "the root")] {
             try cgroup.join()
-            test.expect(try object.run("current_ids").get(), equals: 0, "the program runs")
+            test.expect(try object.run("current_id").get(), equals: 0, "the program runs")
             test.expect(try object.value(of: "current"), equals: try cgroup.id, "the id in \(name)")
         }
     }
@@ -28,28 +28,33 @@ let cgroupSuite = Suite(
     ) { test in
         let object = try BPFObject(cgroupObject, programs: ["current_ids"])
         let tree = try Tree(test)
-        try tree.c.join()
-        test.expect(try object.run("current_ids").get(), equals: 0, "the program runs")
+        try tree.attach(test, object)
         let (root, a, b, c) = (try Cgroup.root.id, try tree.a.id, try tree.b.id, try tree.c.id)
-        test.expect(
-            try object.words(of: "ancestors"), equals: [root, a, b, c, 0, 0, 0, 0], "ids from c: \(Tree.said)")
-        try tree.a.join()
-        test.expect(try object.run("current_ids").get(), equals: 0, "the program runs")
-        test.expect(
-            try object.words(of: "ancestors"), equals: [root, a, 0, 0, 0, 0, 0, 0], "ids from a: \(Tree.said)")
+        for (cgroup, ids, name) in [
+            (tree.c, [root, a, b, c, 0, 0, 0, 0], "c"), (tree.a, [root, a, 0, 0, 0, 0, 0, 0], "a"),
+        ] {
+            try cgroup.join()
+            try object.set("runs", to: UInt32(0))
+            _ = try Sockets.make(.udp)
+            test.expect(try object.value(of: "runs"), equals: UInt32(1), "runs of the program for a socket")
+            test.expect(try object.value(of: "current"), equals: try cgroup.id, "the id in \(name)")
+            test.expect(try object.words(of: "ancestors"), equals: ids, "ids from \(name): \(Tree.said)")
+        }
     }
     Case("N-021", "a cgroup namespace changes no id that programs see", needs: [.cgroup2]) { test in
         let object = try BPFObject(cgroupObject, programs: ["current_ids"])
         let tree = try Tree(test)
+        try tree.attach(test, object)
         try tree.b.join()
         let findings = try aside(in: [.cgroup]) { findings, _ in
             // The namespace's root is b: what comes after it is seen from there.
             try tree.c.join()
-            _ = try object.run("current_ids").get()
+            _ = try Sockets.make(.udp)
             let path = String(decoding: try readFile("/proc/self/cgroup"), as: UTF8.self)
             findings.note("path", path.split(separator: "\n").last { $0.hasPrefix("0::") } ?? "none")
         }
         test.expect(findings, ["path": "0::/c"])
+        test.expect(try object.value(of: "runs"), equals: UInt32(1), "runs of the program for a socket")
         test.expect(try object.value(of: "current"), equals: try tree.c.id, "the id of c, in b's namespace")
         test.expect(
             try object.words(of: "ancestors"),
@@ -287,6 +292,15 @@ private struct Tree {
         a = try Cgroup(test, "a")
         b = try a.child("b")
         c = try b.child("c")
+    }
+
+    /// Has the program run for sockets made in a and below.
+    func attach(_ test: Test, _ object: BPFObject) throws {
+        let directory = try a.open()
+        try test.require(
+            success: BPFCall.attach(
+                try object.program("current_ids"), to: directory.raw, .cgroupSockCreate),
+            "the program is attached to a")
     }
 
     static let said = "levels 0, 1, 2, 3, 4, 99, -1, the highest number"

@@ -175,7 +175,7 @@ let userSuite = Suite(
         } meanwhile: { channel, _ in
             try channel.send(passing: [program])
         }
-        test.expect(findings, ["attach": KernelRelease.running < .v6_1 ? "EPERM" : "EINVAL", "link": "EPERM"])
+        test.expect(findings, ["attach": "EINVAL", "link": "EPERM"])
         let directory = try cgroup.open()
         test.expect(
             try BPFCall.count(at: directory.raw, .cgroupInetEgress).get(), equals: 0, "programs on the cgroup")
