@@ -26,6 +26,9 @@ BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Werror -I tests-bpf/include \
 
 BPF_SOURCES := $(wildcard tests-bpf/*/*.bpf.c)
 BPF_OBJECTS := $(BPF_SOURCES:tests-bpf/%.bpf.c=$(GUEST)/objects/%.bpf.o)
+# Objects that tests run as a user would.
+TEST_OBJECTS := $(patsubst Tests/Support/Objects/%,$(BUILD)/test-objects/%,\
+	$(patsubst %.bpf.c,%.bpf.o,$(wildcard Tests/Support/Objects/*.bpf.c)))
 GUEST_PROGRAMS := $(GUEST)/bpftest-init $(GUEST)/bpftest-agent
 
 .PHONY: all setup build build-tests run test check lint format bench soak objects guest-programs mutants install clean
@@ -41,7 +44,7 @@ build: setup objects
 	@$(SWIFT) build $(SWIFT_FLAGS) >&2
 	@$(MAKE) --no-print-directory --silent guest-programs >&2
 
-build-tests: setup objects
+build-tests: setup objects $(TEST_OBJECTS)
 	@$(SWIFT) build $(SWIFT_FLAGS) --build-tests >&2
 	@$(MAKE) --no-print-directory --silent guest-programs >&2
 
@@ -92,6 +95,10 @@ $(GUEST)/objects/%.bpf.o: tests-bpf/%.bpf.c Makefile
 	@mkdir -p $(@D)
 	@echo "clang -target bpf $<" >&2
 	@$(BPF_CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(BUILD)/$(subst /,-,$*).bpf.d -c $< -o $@
+
+$(BUILD)/test-objects/%.bpf.o: Tests/Support/Objects/%.bpf.c Makefile
+	@mkdir -p $(@D)
+	@$(BPF_CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(BUILD)/test-$*.bpf.d -c $< -o $@
 
 -include $(wildcard $(BUILD)/*.bpf.d)
 

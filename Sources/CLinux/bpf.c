@@ -3,6 +3,7 @@
 #include "include/clinux_bpf.h"
 
 #include <errno.h>
+#include <linux/bpf.h>
 #include <linux/perf_event.h>
 #include <sched.h>
 #include <signal.h>
@@ -109,4 +110,47 @@ int clinux_libbpf_print(const char *format, va_list arguments)
 const char *clinux_libbpf_messages(void)
 {
 	return messages;
+}
+
+// The headers at hand may end before the last helper; there will be no further ones (211 since Linux 6.2).
+#ifdef ___BPF_FUNC_MAPPER
+#define NAME_OF_HELPER(x, ...) "bpf_" #x,
+#else // headers before 6.2 have the commas themselves
+#define NAME_OF_HELPER(x) "bpf_" #x
+#endif
+static const char *const helper_names[] = { __BPF_FUNC_MAPPER(NAME_OF_HELPER) };
+static const char *const later_helper_names[] = { "bpf_cgrp_storage_get", "bpf_cgrp_storage_delete" };
+
+const char *clinux_helper_name(int32_t number)
+{
+	const int32_t known = sizeof helper_names / sizeof *helper_names;
+
+	if (number >= 0 && number < known)
+		return helper_names[number];
+	if (number >= 210 && number <= 211)
+		return later_helper_names[number - 210];
+	return NULL;
+}
+
+int clinux_effective_capabilities(uint64_t *set)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -1;
+	*set = data[0].effective | (uint64_t)data[1].effective << 32;
+	return 0;
+}
+
+int clinux_set_effective_capabilities(uint64_t set)
+{
+	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return -1;
+	data[0].effective = (uint32_t)set;
+	data[1].effective = (uint32_t)(set >> 32);
+	return (int)syscall(SYS_capset, &header, data);
 }

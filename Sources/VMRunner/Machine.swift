@@ -419,6 +419,7 @@ public final class Machine {
     /// - Throws: `.refused` with the guest's reason; `.timedOut`; `.qemuEnded`.
     public func push(_ files: [GuestFile], limit: Duration = .seconds(60)) throws(MachineError) {
         let deadline = ContinuousClock.now + limit
+        try waitUntilItRuns(deadline)
         var waiting: [UInt32: String] = [:]
         for file in files {
             let id = nextFile
@@ -440,6 +441,18 @@ public final class Machine {
             case .message(.log), .console, .monitor, .job: continue
             case .message(let other): throw .violation("\(other.type) came while files were pushed")
             case .ended(let how): throw .qemuEnded(how, message: complaints, console: console.tail())
+            }
+        }
+    }
+
+    /// A machine that is being restored takes no files before it runs: their data is not held back as messages are.
+    private func waitUntilItRuns(_ deadline: ContinuousClock.Instant) throws(MachineError) {
+        while held != nil, end == nil {
+            guard try pump(until: deadline) else {
+                throw .timedOut("the machine was not restored in time", console: console.tail())
+            }
+            for case .monitor(.failure(_, let what)) in pending[nextPending...] {
+                throw .qemu("QEMU could not restore the machine: \(what)")
             }
         }
     }

@@ -23,8 +23,14 @@ struct RunCommand: AsyncParsableCommand {
             valueName: "kernel"))
     var kernel: [String] = ["6.12"]
 
-    @Argument(help: "Suites (mprog.tcx) or cases (mprog.tcx/M-008.ingress); all without any.")
+    @Argument(
+        help: ArgumentHelp(
+            "Suites (mprog.tcx), cases (mprog.tcx/M-008.ingress), BPF objects (FILE.bpf.o), programs of them "
+                + "(FILE.bpf.o/PROGRAM) and folders of them; all suites without any.", valueName: "what"))
     var names: [String] = []
+
+    @Flag(help: "Programs of objects without annotations must be refused, instead of loading.")
+    var expectLoadFailure = false
 
     @Option(
         name: [.customShort("t"), .long],
@@ -207,10 +213,15 @@ struct RunCommand: AsyncParsableCommand {
         }
         Interrupts.stop(cancellation) { preparation.cancel() }
 
-        var offered = [(agent: Agent.builtIn(guestFiles), suites: try await Catalogue.builtIn(guestFiles))]
+        let what = try RunNames(names, expectsLoadFailure: expectLoadFailure)
+        for remark in what.remarks { Terminal.log("bpftest: \(remark)") }
+        let builtIn = Agent.builtIn(guestFiles)
+        let described = try await Catalogue.describe(what.objects, guestFiles)
+        let objects = Dictionary(uniqueKeysWithValues: described.map { ($0.object.suite, $0.object) })
+        var offered = [(agent: builtIn, suites: try await Catalogue.builtIn(guestFiles) + described.map(\.suite))]
         if list, agent.isEmpty {
             preparation.cancel()
-            return try show(try Catalogue.select(offered, names: names, patterns: filter))
+            return try show(try Catalogue.select(offered, names: what.names, patterns: filter, objects: objects))
         }
         let (qemu, kernels) = try await preparation.value.get()
         let runner = Runner(
@@ -233,7 +244,7 @@ struct RunCommand: AsyncParsableCommand {
             }
             offered.append((foreign, try answer.get()))
         }
-        let selections = try Catalogue.select(offered, names: names, patterns: filter)
+        let selections = try Catalogue.select(offered, names: what.names, patterns: filter, objects: objects)
         if list { return try show(selections) }
         return try await run(runner, kernels, selections, work)
     }
@@ -296,7 +307,7 @@ struct RunCommand: AsyncParsableCommand {
 
     private func show(_ selections: [Selection]) throws(HarnessError) -> Int32 {
         for selection in selections {
-            for one in selection.cases { try Self.print("\(selection.suite.suite)/\(one.id)\n") }
+            for one in selection.cases { try Self.print("\(selection.name(of: one.id))\n") }
         }
         return 0
     }

@@ -20,7 +20,9 @@ public enum AgentMain {
             exit(0)
         case "run" where arguments.count >= 2:
             let name = arguments[arguments.startIndex + 1]
-            guard let suite = suites.first(where: { $0.name == name }) else { usage("there is no suite \(name)") }
+            guard let suite = suites.first(where: { $0.name == name }) ?? AnnotatedObjects.suite(name) else {
+                usage("there is no suite \(name)")
+            }
             let wanted = Array(arguments.dropFirst(2))
             var cases: [Case] = suite.cases
             if !wanted.isEmpty {
@@ -32,6 +34,12 @@ public enum AgentMain {
                 }
             }
             SuiteRun(suite, cases).run()
+            exit(0)
+        case "describe" where arguments.count >= 3:
+            guard let lines = AnnotatedObjects.describe(arguments.dropFirst()) else {
+                usage("usage: \(CommandLine.arguments[0]) describe [--expect-load-failure] SUITE FILE [SUITE FILE…]")
+            }
+            for line in lines { emit(line) }
             exit(0)
         case "prepare" where arguments.count == 1:
             // Only a matter of time: without it libbpf reads the kernel's types for every object.
@@ -111,7 +119,8 @@ enum Instructions {
 
 /// The lines of `AGENT list`.
 enum Catalogue {
-    static func line(_ suite: Suite) -> String {
+    /// - Parameter more: further fields of the object, each behind a comma.
+    static func line(_ suite: Suite, more: String = "") -> String {
         let cases = suite.cases.map { one in
             let needs = one.needs.map { JSONText.quote($0.name) }.joined(separator: ",")
             let spec = one.spec.map { JSONText.quote($0) }.joined(separator: ",")
@@ -121,6 +130,6 @@ enum Catalogue {
         }
         let cpus = suite.cpus > 1 ? "\"cpus\":\(suite.cpus)," : ""
         return "{\"suite\":\(JSONText.quote(suite.name)),\"title\":\(JSONText.quote(suite.title)),\(cpus)"
-            + "\"cases\":[\(cases.joined(separator: ","))]}\n"
+            + "\"cases\":[\(cases.joined(separator: ","))]\(more)}\n"
     }
 }

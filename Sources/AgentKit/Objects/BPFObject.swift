@@ -246,8 +246,9 @@ public struct LoadError: Error, CustomStringConvertible {
 enum LibbpfMessages {
     static func capture() {
         clinux_libbpf_capture()
-        unsafe libbpf_set_print { _, format, arguments in
-            guard let arguments = unsafe arguments else { return 0 }
+        unsafe libbpf_set_print { level, format, arguments in
+            // What libbpf says for its own developers would take all the room.
+            guard level.rawValue < 2, let arguments = unsafe arguments else { return 0 }
             return unsafe clinux_libbpf_print(format, arguments)
         }
     }

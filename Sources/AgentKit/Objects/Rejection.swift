@@ -79,14 +79,14 @@ extension Test {
     private func expectAnnotations(_ object: String, program: String, in log: String, file: String, line: Int) {
         guard KernelRelease.running == Self.annotated else { return }
         do {
-            let messages = try BPFObject.expectedMessages(object, program: program)
-            expect(!messages.isEmpty, "\(program) is annotated with the verifier's message", file: file, line: line)
-            for message in messages where !log.contains(message) {
-                fail(
-                    "the annotation of \(program) is the verifier's message", expected: message,
-                    observed: "not in the verifier's log", file: file, line: line)
-                note("verifier_log", log.split(separator: "\n").suffix(12).joined(separator: "\n"))
-            }
+            let expected = try BPFObject.expectedMessages(object, program: program)
+            expect(!expected.isEmpty, "\(program) is annotated with the verifier's message", file: file, line: line)
+            guard let mismatch = MessageMatcher(expected: expected).check(log) else { return }
+            fail(
+                "the annotation of \(program) is the verifier's message",
+                expected: expected[mismatch.index].pattern.text, observed: "not in the verifier's log", file: file,
+                line: line)
+            note("verifier_log", mismatch.excerpt(of: log))
         } catch {
             fail("\(error)", file: file, line: line)
         }

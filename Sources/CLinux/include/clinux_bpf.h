@@ -31,3 +31,10 @@ const void *clinux_find(const void *memory, size_t length, const void *wanted, s
 void clinux_libbpf_capture(void);
 int clinux_libbpf_print(const char *format, va_list arguments);
 const char *clinux_libbpf_messages(void);
+
+// The name of a helper, such as "bpf_map_lookup_elem"; NULL for a number that none has.
+const char *clinux_helper_name(int32_t number);
+// The effective capabilities of the calling thread, a bit for each number; -1 and errno on error.
+int clinux_effective_capabilities(uint64_t *set);
+// Makes some of the permitted capabilities the effective ones.
+int clinux_set_effective_capabilities(uint64_t set);

@@ -82,4 +82,8 @@ public struct SuiteListing: Sendable, Codable, Equatable {
     /// Processors that a machine for it must have at least; nil: one.
     public var cpus: Int?
     public var cases: [CaseListing]
+    /// Of an object file: what keeps it from being run.
+    public var problem: ObjectFile.Problem?
+    /// Of an object file: further files that its annotations name.
+    public var files: [String]?
 }

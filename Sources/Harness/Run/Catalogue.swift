@@ -30,8 +30,10 @@ public enum Catalogue {
     /// - Parameters:
     ///   - names: suites or cases (SUITE/CASE); all when empty.
     ///   - patterns: globs over SUITE/CASE of which one must match; no condition when empty.
+    ///   - objects: the files that suites are made of, by the suites' names.
     public static func select(
-        _ offered: [(agent: Agent, suites: [SuiteListing])], names: [String], patterns: [String]
+        _ offered: [(agent: Agent, suites: [SuiteListing])], names: [String], patterns: [String],
+        objects: [String: ObjectFile] = [:]
     ) throws(HarnessError) -> [Selection] {
         var selections: [Selection] = []
         for (agent, suites) in offered {
@@ -41,7 +43,10 @@ public enum Catalogue {
                     let named = names.isEmpty || names.contains(suite.suite) || names.contains(full)
                     return named && (patterns.isEmpty || patterns.contains { Glob.matches($0, full) })
                 }
-                if !cases.isEmpty { selections.append(Selection(agent: agent, suite: suite, cases: cases)) }
+                if !cases.isEmpty {
+                    selections.append(
+                        Selection(agent: agent, suite: suite, cases: cases, object: objects[suite.suite]))
+                }
             }
         }
         for name in names {
@@ -49,6 +54,14 @@ public enum Catalogue {
                 offer.suites.contains { suite in
                     suite.suite == name || suite.cases.contains { "\(suite.suite)/\($0.id)" == name }
                 }
+            }
+            if !found, let slash = name.lastIndex(of: "/"), let object = objects[String(name[..<slash])] {
+                // What is wrong with the file is said in its place.
+                if object.problem != nil { continue }
+                let program = name[name.index(after: slash)...]
+                let known = offered.flatMap(\.suites).first { $0.suite == object.suite }?.cases.map(\.id) ?? []
+                let some = known.prefix(10).joined(separator: ", ") + (known.count > 10 ? ", … (\(known.count))" : "")
+                throw .usage("\(object.given) has no program \(program); it has: \(some)")
             }
             if !found {
                 let known = offered.flatMap { $0.suites.map(\.suite) }.joined(separator: ", ")

@@ -49,7 +49,9 @@ final class MachineFactory {
     static let objects = "/run/bpftest/objects"
 
     /// What agents are started with, prepared or not.
-    static let environment = ["BPFTEST_OBJECTS=\(objects)", "PATH=/usr/bin:/bin", "HOME=/root"]
+    static let environment = [
+        "BPFTEST_OBJECTS=\(objects)", "BPFTEST_ANNOTATED=\(ObjectFile.folder)", "PATH=/usr/bin:/bin", "HOME=/root",
+    ]
 
     /// What all machines of the kernel are restored from, or booted with.
     ///

@@ -58,11 +58,21 @@ public struct Selection: Sendable {
     public var agent: Agent
     public var suite: SuiteListing
     public var cases: [SuiteListing.CaseListing]
+    /// The object file that the suite is made of; nil for a suite of the agent's own.
+    public var object: ObjectFile?
 
-    public init(agent: Agent, suite: SuiteListing, cases: [SuiteListing.CaseListing]) {
+    public init(
+        agent: Agent, suite: SuiteListing, cases: [SuiteListing.CaseListing], object: ObjectFile? = nil
+    ) {
         self.agent = agent
         self.suite = suite
         self.cases = cases
+        self.object = object
+    }
+
+    /// What names one of the cases on a command line.
+    public func name(of id: String) -> String {
+        "\(object?.given ?? suite.suite)/\(id)"
     }
 }
 

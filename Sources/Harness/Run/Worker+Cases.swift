@@ -114,6 +114,7 @@ extension Worker {
                         break
                     }
                     machine = fresh.machine
+                    if let machine { try bringObjects(unit, machine) }
                     try warmAhead(unit.kernel, source)
                 }
                 guard let current = machine else { break }
@@ -142,6 +143,20 @@ extension Worker {
         }
     }
 
+    /// Brings the object files of a unit's suites in, before anything runs: what the console says later belongs to cases.
+    private func bringObjects(_ unit: WorkUnit, _ machine: Machine) throws(HarnessError) {
+        let objects = Set(unit.parts.map(\.selection)).sorted().compactMap { context.selections[$0].object }
+        guard !objects.isEmpty else { return }
+        do {
+            try machine.push(objects.flatMap(\.guestFiles))
+        } catch .cancelled {
+            throw .cancelled
+        } catch {
+            let names = objects.count == 1 ? objects[0].given : "\(objects.count) object files"
+            throw .infrastructure("\(names) could not be brought into the machine: \(error)")
+        }
+    }
+
     private func call(
         _ unit: WorkUnit, _ index: Int, _ cases: [String], _ machine: Machine, isLast: Bool,
         report: (Attempt) throws(HarnessError) -> Void
@@ -157,7 +172,7 @@ extension Worker {
         return try call.run(agent: selection.agent, isLast: isLast) { finding throws(HarnessError) in
             let id = CaseID(suite: selection.suite.suite, id: finding.id)
             var diagnostics = finding.diagnostics
-            if finding.outcome.isFailure { diagnostics["run_alone"] = self.alone(id, unit.kernel, selection.agent) }
+            if finding.outcome.isFailure { diagnostics["run_alone"] = self.alone(selection, finding.id, unit.kernel) }
             let result = CaseResult(
                 kernel: kernel, name: id, title: self.title(selection, finding.id), outcome: finding.outcome,
                 diagnostics: diagnostics, duration: finding.duration)
@@ -180,10 +195,13 @@ extension Worker {
     }
 
     /// The command that runs a case alone.
-    private func alone(_ id: CaseID, _ kernel: Int, _ agent: Agent) -> String {
+    private func alone(_ selection: Selection, _ id: String, _ kernel: Int) -> String {
+        let agent = selection.agent
         let foreign = agent.isBuiltIn ? "" : " --agent \(shellQuoted(agent.file.string))"
+        let turned = selection.object?.expectsLoadFailure == true ? " --expect-load-failure" : ""
         let machine = context.options.machineWords.map { " " + shellQuoted($0) }.joined()
-        return "bpftest run -k \(shellQuoted(context.kernels[kernel].spec))\(machine)\(foreign) \(id)"
+        return "bpftest run -k \(shellQuoted(context.kernels[kernel].spec))\(machine)\(foreign)\(turned) "
+            + shellQuoted(selection.name(of: id))
     }
 
     /// Leaves the machine as it is, for a person to look at, until interrupted.
