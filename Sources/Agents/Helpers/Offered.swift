@@ -2,7 +2,8 @@
 
 /// The helpers that each type of programs is offered in 5.10, for root: ids, with ranges.
 ///
-/// - Source: 5.10.262 as Debian builds it, asked helper by helper.
+/// - Source: 5.10.262 as Debian builds it, asked helper by helper. Left out: skb_pull_data (39) of lwt_seg6local, which later
+///   kernels refuse on purpose (lwt_seg6local_func_proto of 6.12).
 let offeredIn5_10: [String: String] = [
     "socket_filter":
         "1-3 5-8 12 25-26 35 42 46-47 68 87-89 93-94 112-115 118 125 130-134 136-140 149 153-154",
@@ -46,7 +47,7 @@ let offeredIn5_10: [String: String] = [
         "1-3 5-8 12 14-17 25 35 42 46 49 57 64 80-81 84-89 93-94 99 107-108 112-115 118 122-123 125 130-134 "
         + "136-140 149 153-154",
     "lwt_seg6local":
-        "1-3 5-8 12 17 24-26 28 33-35 39 42 74-76 87-89 93-94 112-115 118 125 130-134 136-140 149 153-154",
+        "1-3 5-8 12 17 24-26 28 33-35 42 74-76 87-89 93-94 112-115 118 125 130-134 136-140 149 153-154",
     "sk_reuseport": "1-3 5-8 12 26 35 42 68 82 87-89 93-94 112-115 118 125 130-134 149 153-154",
     "flow_dissector": "1-3 5-8 12 26 35 42 87-89 93-94 112-115 118 125 130-134 136-140 149 153-154",
     "cgroup_sysctl": "1-3 5-8 12 15 25 35 42 80-81 87-89 93-94 101-106 112-115 118 125 130-134 149 153-154",
