@@ -24,7 +24,9 @@ let kfuncSuite = Suite("helpers.kfuncs", "the kernel's kfuncs are those of the c
         }
         // A function may have been there before it became a kfunc: only what programs can call counts.
         let callable = gone.filter { name in
-            functions[name].map { Caller.syscall.calls($0, name) == .allowed } ?? false
+            // In 7.x the name of what is behind a function with implicit arguments.
+            if name.hasSuffix("_impl") { return false }
+            return functions[name].map { Caller.syscall.calls($0, name) == .allowed } ?? false
         }
         test.expect(callable, equals: [], "kfuncs that this release does not have any more, or not yet")
     }
@@ -181,6 +183,10 @@ private enum Caller: CaseIterable {
     func expectation(_ row: KfuncCatalogue.Row, in release: KernelRelease) -> Answer {
         // Refused before the call is looked at, where the program is not bound to a device.
         if row.name.hasPrefix("bpf_xdp_metadata_") { return .unknown }
+        // With seven parameters it is refused for their number.
+        if row.name == "bpf_modify_return_test2" { return .unknown }
+        // The name of what is behind a function with implicit arguments.
+        if !row.isIn(release), row.name.hasSuffix("_impl") { return .unknown }
         guard row.isIn(release) else { return .refused }
         let wanted = sets(in: release)
         var filtered = false
