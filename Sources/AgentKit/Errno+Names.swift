@@ -5,8 +5,10 @@ public import SystemPackage
 extension Errno {
     public static let EPERM = Errno(rawValue: 1)
     public static let ENOENT = Errno(rawValue: 2)
+    public static let E2BIG = Errno(rawValue: 7)
     public static let EBADF = Errno(rawValue: 9)
     public static let EACCES = Errno(rawValue: 13)
+    public static let EFAULT = Errno(rawValue: 14)
     public static let EBUSY = Errno(rawValue: 16)
     public static let EEXIST = Errno(rawValue: 17)
     public static let ENODEV = Errno(rawValue: 19)
