@@ -2,4 +2,7 @@
 public import AgentKit
 
 /// The suites of docs/semantics/dynptr-iters.md.
-public let dynptrSuites: [Suite] = []
+public let dynptrSuites: [Suite] = [
+    dynptrHelperSuite, dynptrMemorySuite, dynptrPacketSuite, iterNumSuite, iterKernelSuite,
+    dynptrVerifierSuite, iterVerifierSuite,
+]
