@@ -197,7 +197,10 @@ public let dynptrHelperSuite = Suite(
             }
         }
     }
-    Case("D-008", "memory is moved right where it overlaps, in both directions", needs: [Features.dynptrs]) { test in
+    Case(
+        "D-008", "memory is moved right where it overlaps, in both directions", since: "6.2",
+        needs: [Features.dynptrs, Features.slice]
+    ) { test in
         let object = try BPFObject(object, programs: ["overlap"])
         for (offset, target, length) in [(0, 1, 32), (1, 0, 32), (0, 7, 32), (9, 1, 31), (4, 4, 32), (0, 32, 32)] {
             let read = try Run(
@@ -229,7 +232,7 @@ public let dynptrHelperSuite = Suite(
     }
     Case(
         "D-017", "the slot of a dynptr without a reference may be written over and used again",
-        needs: [Features.dynptrs]
+        since: "6.3", needs: [Features.dynptrs, Features.slice]
     ) { test in
         let object = try BPFObject(object, programs: ["remade"])
         let run = try Run(test, object, "remade")

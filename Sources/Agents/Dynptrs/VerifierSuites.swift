@@ -19,10 +19,16 @@ extension Rejection {
     fileprivate static let notAcquired = Rejection(.EINVAL, "arg 1 is an unacquired reference", from: .v6_1)
         .then(.v7_2, .EINVAL, "Expected an initialized dynptr as R1")
 
-    fileprivate static let overwrites = Rejection(.EINVAL, "cannot overwrite referenced dynptr", from: .v6_1)
+    /// 6.1 lets it be written over, and finds no dynptr where it is to be released.
+    fileprivate static let overwrites = Rejection(
+        .EINVAL, "Expected an initialized dynptr as arg #1", from: .v6_1
+    ).then(.v6_12, .EINVAL, "cannot overwrite referenced dynptr")
 
-    fileprivate static let helperOverwrites = Rejection(.EACCES, "potential write to dynptr at off=-16")
-        .then(.v7_3, .EINVAL, "cannot overwrite referenced dynptr")
+    fileprivate static let helperOverwrites = Rejection(
+        .EINVAL, "Expected an initialized dynptr as arg #1", from: .v6_1
+    )
+    .then(.v6_12, .EACCES, "potential write to dynptr at off=-16")
+    .then(.v7_3, .EINVAL, "cannot overwrite referenced dynptr")
 
     /// A pointer that was, and is a number now.
     fileprivate static let scalar = Rejection(.EACCES, "invalid mem access 'scalar'", from: .v6_1)
@@ -37,7 +43,7 @@ extension Rejection {
     }
 
     fileprivate static func outsideRCU(_ function: String) -> Rejection {
-        Rejection(.EPROTO, "expected an RCU CS when using \(function)")
+        Rejection(.EPROTO, "expected an RCU CS when using \(function)next")
     }
 
     fileprivate static func notSleepable(_ function: String) -> Rejection {
@@ -78,9 +84,11 @@ private let refusedByHelpers: [Refused] = [
     Refused("D-014.size", "data ends where it was asked to", "data_too_far", since: "6.1", .outside),
     Refused(
         "D-015", "a dynptr is passed by its start", "at_an_offset", since: "6.1",
-        Rejection(.EINVAL, "cannot pass in dynptr at an offset", from: .v6_1)),
+        Rejection(.EINVAL, "Expected an initialized dynptr as arg #3", from: .v6_1)
+            .then(.v6_12, .EINVAL, "cannot pass in dynptr at an offset")),
     Refused(
-        "D-015.variable", "which dynptr is passed must be known", "at_any_offset", since: "6.1",
+        "D-015.variable", "which dynptr is passed must be known", "at_any_offset", since: "6.3",
+        needs: [Features.slice],
         Rejection(.EINVAL, "dynptr has to be at a constant offset", from: .v6_1)),
     Refused(
         "D-015.global", "a dynptr is on the stack", "in_a_global", since: "6.1",
@@ -94,11 +102,13 @@ private let refusedByHelpers: [Refused] = [
         "D-016.byte", "a record's dynptr is not overwritten by a byte", "overwrite_one_byte", since: "6.1", .overwrites),
     Refused(
         "D-016.new", "no dynptr is made where a record's is", "make_over_referenced", since: "6.1",
-        Rejection(.EINVAL, "cannot overwrite referenced dynptr", from: .v6_1)),
+        Rejection(.EINVAL, "Dynptr has to be an uninitialized dynptr", from: .v6_1)
+            .then(.v6_12, .EINVAL, "cannot overwrite referenced dynptr")),
     Refused(
         "D-017.use", "a dynptr that was overwritten is none", "use_overwritten", since: "6.1", .notADynptr(argument: 3)),
     Refused(
-        "D-017.data", "data goes with the dynptr whose place is used again", "data_of_overwritten", since: "6.1",
+        "D-017.data", "data goes with the dynptr whose place is used again", "data_of_overwritten", since: "6.3",
+        needs: [Features.slice],
         .scalar),
     Refused("D-018", "no helper writes over a record's dynptr", "helper_writes_over", .helperOverwrites),
     Refused("D-018.read", "a record is not read into its own dynptr", "read_into_itself", .helperOverwrites),
@@ -112,11 +122,13 @@ private let refusedByHelpers: [Refused] = [
     Refused(
         "D-039.discard", "the callback does not end a user's record", "callback_discards", since: "6.1",
         needs: [Features.userRing],
-        Rejection(.EINVAL, "cannot release unowned const bpf_dynptr", from: .v6_1)
+        Rejection(.EINVAL, "arg 1 is an unacquired reference", from: .v6_1)
+            .then(.v6_12, .EINVAL, "cannot release unowned const bpf_dynptr")
             .then(.v7_2, .EINVAL, "CONST_PTR_TO_DYNPTR cannot be released")),
     Refused(
-        "D-039.remake", "the callback does not make a user's record anew", "callback_remakes", since: "6.1",
-        needs: [Features.userRing], Rejection(.EINVAL, "Dynptr has to be an uninitialized dynptr", from: .v6_1)),
+        "D-039.remake", "the callback does not make a user's record anew", "callback_remakes", since: "6.3",
+        needs: [Features.userRing, Features.slice],
+        Rejection(.EINVAL, "Dynptr has to be an uninitialized dynptr", from: .v6_1)),
     Refused(
         "D-039.store", "the callback does not write into the dynptr", "callback_stores", since: "6.1",
         needs: [Features.userRing], Rejection(.EACCES, "invalid mem access 'dynptr_ptr'", from: .v6_1)),
@@ -255,16 +267,19 @@ private let refusedIterators: [Refused] = [
         Rejection(.EACCES, "invalid access to map value")),
     Refused(
         "I-016", "a loop over tasks is in an RCU section", "task_outside_rcu", needs: [Features.iterTask],
-        .outsideRCU("bpf_iter_task_")),
+        .outsideRCU("bpf_iter_task_").then(
+            .v7_2, .EACCES, "kernel func bpf_iter_task_new requires RCU critical section protection")),
     Refused(
         "I-016.next", "a loop over tasks ends with its RCU section", "task_after_rcu", needs: [Features.iterTask],
-        .outsideRCU("bpf_iter_task_next")),
+        .outsideRCU("bpf_iter_task_")),
     Refused(
         "I-016.another", "a loop over tasks does not go on in another RCU section", "task_in_another_rcu",
-        needs: [Features.iterTask], .outsideRCU("bpf_iter_task_next")),
+        needs: [Features.iterTask], .outsideRCU("bpf_iter_task_")),
     Refused(
         "I-016.css", "a loop over cgroups is in an RCU section", "css_outside_rcu",
-        needs: [Features.iterCSS, Features.cgroupFromID], .outsideRCU("bpf_iter_css_")),
+        needs: [Features.iterCSS, Features.cgroupFromID],
+        .outsideRCU("bpf_iter_css_").then(
+            .v7_2, .EACCES, "kernel func bpf_iter_css_new requires RCU critical section protection")),
     Refused(
         "I-019", "no loop over a cgroup's tasks where programs neither sleep nor are LSM's", "css_task_in_tc",
         needs: [Features.iterCSSTask, Features.cgroupFromID],
