@@ -106,7 +106,10 @@ extension MachineTests {
             let files = ["task_fail", "file_fail"].map { Command.build + "/../../guest/objects/kfuncs/\($0).bpf.o" }
                 .map { FilePath($0).lexicallyNormalized().string }
             #expect(try command.run(["run", "-k", "6.12"] + files) == .exited(0), "\(command.stdout.suffix(4000))")
-            #expect(!command.stdout.contains("# SKIP"))
+            // Two call kfuncs that later kernels have.
+            let skips = lines(command).filter { $0.contains("# SKIP") }
+            #expect(skips.count == 2, "\(skips)")
+            #expect(skips.allSatisfy { $0.contains("# SKIP cannot be judged here: kfunc bpf_") })
         }
     }
 }

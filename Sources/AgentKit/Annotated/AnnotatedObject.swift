@@ -25,8 +25,6 @@ struct AnnotatedObject {
     /// Without any annotation every program must load, or must not.
     let isAnnotated: Bool
     let expectsRefusal: Bool
-    /// Functions that programs call where the kernel has them.
-    let weakFunctions: [String]
     /// Source lines by program.
     let lines: SourceLines
 
@@ -37,7 +35,6 @@ struct AnnotatedObject {
         self.expectsRefusal = expectsRefusal
         let file = try BPFObjectFile(bytes)
         let types = try ObjectTypes(file.types)
-        weakFunctions = file.weakFunctions
         programs = file.programs.map { place in
             do throws(Annotation.Problem) {
                 let annotations = try Annotation.read(all: types.tags[place.name] ?? [])

@@ -20,6 +20,8 @@ struct BPFObjectFile: Equatable {
         var section: String
         /// Where its instructions begin in the section.
         var offset: UInt64
+        /// Functions that it calls where the kernel has them: weak, and not in the file.
+        var weakFunctions: [String] = []
     }
 
     struct Section: Equatable {
@@ -33,8 +35,6 @@ struct BPFObjectFile: Equatable {
 
     let sections: [Section]
     let programs: [Program]
-    /// Functions that programs call where the kernel has them: weak, and not in the file.
-    let weakFunctions: [String]
     /// The bytes of `.BTF`.
     let types: [UInt8]
     /// The bytes of `.BTF.ext`; empty where there is none.
@@ -57,7 +57,7 @@ struct BPFObjectFile: Equatable {
         }
         self.types = Array(bytes[types.content])
         extendedTypes = sections.first { $0.name == ".BTF.ext" }.map { Array(bytes[$0.content]) } ?? []
-        (programs, weakFunctions) = try Self.symbols(reader, sections)
+        programs = try Self.programs(reader, sections)
     }
 
     // MARK: Header
@@ -150,25 +150,25 @@ struct BPFObjectFile: Equatable {
 
     // MARK: Programs
 
-    private static func symbols(
-        _ reader: ByteReader, _ sections: [Section]
-    ) throws(FileProblem) -> (programs: [Program], weak: [String]) {
+    private static func programs(_ reader: ByteReader, _ sections: [Section]) throws(FileProblem) -> [Program] {
         // SHT_SYMTAB
         guard let symbols = sections.first(where: { $0.type == 2 }) else {
             throw FileProblem(cause: "it has no symbols", advice: "do not strip it")
         }
         guard sections.indices.contains(symbols.link) else { throw corrupt("the symbols' names") }
         let strings = sections[symbols.link].content
-        var found: [(section: Int, program: Program)] = []
-        var weak: [String] = []
+        var found: [(section: Int, size: UInt64, program: Program)] = []
+        var weak: [Int: String] = [:]
         var at = symbols.content.lowerBound
         while at + symbolSize <= symbols.content.upperBound {
             guard let name = reader.u32(at), let section = reader.u16(at + 6), let value = reader.u64(at + 8) else {
                 throw corrupt("a symbol")
             }
             let info = reader.bytes[at + 4]
+            let size = reader.u64(at + 16) ?? 0
+            let number = (at - symbols.content.lowerBound) / symbolSize
             at += symbolSize
-            if section == 0, info >> 4 == 2, let text = reader.string(name, in: strings) { weak.append(text) }
+            if section == 0, info >> 4 == 2, let text = reader.string(name, in: strings) { weak[number] = text }
             // STT_FUNC that is defined; static functions are no programs.
             guard info & 0xf == 2, info >> 4 != 0, section > 0, section < 0xff00 else { continue }
             guard sections.indices.contains(Int(section)) else { throw corrupt("a symbol's section") }
@@ -176,10 +176,27 @@ struct BPFObjectFile: Equatable {
             // PROGBITS with instructions; .text has functions that programs call.
             guard home.type == 1, home.flags & 4 != 0, home.name != ".text" else { continue }
             guard let text = reader.string(name, in: strings) else { throw corrupt("a symbol's name") }
-            found.append((Int(section), Program(name: text, section: home.name, offset: value)))
+            found.append((Int(section), size, Program(name: text, section: home.name, offset: value)))
         }
-        let programs = found.sorted { ($0.section, $0.program.offset) < ($1.section, $1.program.offset) }
-        return (programs.map(\.program), weak)
+        for index in found.indices {
+            let calls = references(reader, sections, to: found[index].section).filter { place, _ in
+                place >= found[index].program.offset && place - found[index].program.offset < found[index].size
+            }
+            found[index].program.weakFunctions = calls.compactMap { weak[$0.symbol] }
+        }
+        return found.sorted { ($0.section, $0.program.offset) < ($1.section, $1.program.offset) }.map(\.program)
+    }
+
+    /// Places in a section that refer to symbols, by number: what SHT_REL sections say.
+    private static func references(
+        _ reader: ByteReader, _ sections: [Section], to section: Int
+    ) -> [(place: UInt64, symbol: Int)] {
+        sections.filter { $0.type == 9 && $0.info == section }.flatMap { table in
+            stride(from: table.content.lowerBound, to: table.content.upperBound, by: 16).compactMap { at in
+                guard let place = reader.u64(at), let info = reader.u64(at + 8) else { return nil }
+                return (place, Int(info >> 32))
+            }
+        }
     }
 
     private static func corrupt(_ what: String) -> FileProblem {

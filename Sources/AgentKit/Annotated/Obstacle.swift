@@ -52,6 +52,7 @@ enum Obstacle: Equatable {
         ("elf: skipping unrecognized data section", "a section"),
         ("unexpected def kind", "a map's definition"),
         ("unknown field '", "a map's definition"),
+        ("': expected PTR, got ", "a map's definition"),
         ("is static and not supported", "a static program"),
         ("Unsupported BTF_KIND", "a kind of type"),
         ("unsupported BTF_KIND", "a kind of type"),

@@ -166,6 +166,15 @@ internal import SystemPackage
     /// BPF_PROG_TYPE_SYSCALL, which takes no packet.
     var isSystemCall: Bool { unsafe bpf_program__type(program).rawValue == 31 }
 
+    /// Puts a value into a map of the object.
+    ///
+    /// - Returns: why the map did not take it.
+    func update(_ one: FilledMap) -> Errno? {
+        guard let map = unsafe bpf_object__find_map_by_name(object, one.map) else { return .noSuchFileOrDirectory }
+        let result = unsafe bpf_map_update_elem(bpf_map__fd(map), one.key, one.value, 0)
+        return result == 0 ? nil : Errno(rawValue: -result)
+    }
+
     /// Registers what the object's struct_ops maps describe, until the object goes away.
     ///
     /// - Returns: the map that could not be attached, and why.
