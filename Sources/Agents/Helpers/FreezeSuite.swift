@@ -146,7 +146,7 @@ let freezeSuite = Suite(
 }
 
 /// Whether a kernel has a type of programs; those that it may be built without name the option.
-private func exists(_ type: ProbeType) -> Feature {
+func exists(_ type: ProbeType) -> Feature {
     let since = ["syscall": "5.14", "netfilter": "6.4"][type.name] ?? "5.10"
     let config = [
         "lwt_in": "CONFIG_LWTUNNEL_BPF", "lwt_out": "CONFIG_LWTUNNEL_BPF", "lwt_xmit": "CONFIG_LWTUNNEL_BPF",

@@ -50,10 +50,11 @@ struct ProbeType {
                 ProbeType(name: name, type: type, expectedAttachType: attach, attachBTFID: $0)
             }
         }
-        if let hook = functions["bpf_lsm_file_open"] {
+        // The second one is the only hook of 5.10 where programs may sleep.
+        for hook in ["bpf_lsm_file_open", "bpf_lsm_bprm_committed_creds"] {
+            guard let id = functions[hook] else { continue }
             found.append(
-                ProbeType(
-                    name: "lsm.s", type: .lsm, expectedAttachType: 27, flags: 1 << 4, attachBTFID: hook))
+                ProbeType(name: "lsm.s/\(hook)", type: .lsm, expectedAttachType: 27, flags: 1 << 4, attachBTFID: id))
         }
         if let operations = types.structure("tcp_congestion_ops") {
             found.append(

@@ -55,7 +55,7 @@ let kfuncSuite = Suite("helpers.kfuncs", "the kernel's kfuncs are those of the c
         Case(
             "H-007.\(caller.name)",
             "\(caller.name) programs may call the kfuncs that are registered for them, no others",
-            spec: ["H-007"], since: "6.1", needs: [kfuncCalls]
+            spec: ["H-007"], since: "6.1", needs: [kfuncCalls] + caller.needs
         ) { test in
             let (catalogue, columns, functions) = try surroundings(test)
             var refused: [String] = []
@@ -141,6 +141,12 @@ private enum Caller: CaseIterable {
 
     enum Answer: Hashable {
         case allowed, refused, unknown
+    }
+
+    /// The types that came after the first kfuncs.
+    var needs: [Feature] {
+        guard self == .netfilter else { return [] }
+        return ProbeType.plain.filter { $0.name == name }.map { exists($0) }
     }
 
     var name: String {

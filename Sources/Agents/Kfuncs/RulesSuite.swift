@@ -93,12 +93,17 @@ public let rulesSuite = Suite(
     }
     for (object, program, function, features) in [
         ("kfuncs/cast_fail.bpf.o", "casts", "bpf_rdonly_cast", [Features.readonlyCast]),
+        (
+            "kfuncs/cast_fail.bpf.o", "walks_bits", "bpf_iter_bits_new",
+            [Feature.kfunc("bpf_iter_bits_new", since: "6.11")]
+        ),
         ("kfuncs/perfmon_fail.bpf.o", "reads_kernel", "bpf_probe_read_kernel_dynptr", perfmonFunctions),
         ("kfuncs/perfmon_fail.bpf.o", "finds_cache", "bpf_get_kmem_cache", perfmonFunctions),
         ("kfuncs/perfmon_fail.bpf.o", "prints", "bpf_stream_vprintk", perfmonFunctions),
     ] {
         Case(
-            "K-111.\(function)", "from 7.3 on \(function) is for those with CAP_PERFMON", spec: ["K-111"],
+            "K-111.\(function)", "from 7.3 on \(function) is for those with CAP_PERFMON",
+            spec: function == "bpf_iter_bits_new" ? ["K-111", "I-024"] : ["K-111"],
             needs: features
         ) { test in
             _ = try BPFObject(object, programs: [program])

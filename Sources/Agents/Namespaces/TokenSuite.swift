@@ -217,7 +217,7 @@ let tokenSuite = Suite(
             switch BPFInfo.info(token.raw, size: 32) {
             case .success(let bytes): info = bytes
             case .failure(let errno):
-                findings.note("refused", errno)
+                findings.note("refused", Errno?.some(errno))
                 return
             }
             for (index, name) in ["commands", "maps", "programs", "attachments"].enumerated() {
