@@ -148,6 +148,8 @@ public enum AnnotatedObjects {
     /// - Source: docs/annotated-objects.md, "In the guest".
     static func suite(_ name: String) -> Suite? {
         let folder = folder + "/" + name
+        // Written by the harness before the agent is called: what cannot be read was not brought in, and the caller says
+        // that there is no such suite.
         guard let text = try? readFile(folder + "/options") else { return nil }
         let options = Options(String(decoding: text, as: UTF8.self))
         if let cause = options["problem"] {

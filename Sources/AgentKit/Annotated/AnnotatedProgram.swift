@@ -43,6 +43,7 @@ struct AnnotatedProgram {
             return "it is for a kernel that \(wanted == .jited ? "compiles" : "interprets") programs, which this one "
                 + "does not (net.core.bpf_jit_enable)"
         }
+        // Whatever the reason, the object cannot be judged without it; libbpf would say no more than an errno.
         for path in [specification.btfPath, specification.btfFunctionPath].compactMap({ $0 })
         where (try? readFile(object.path(of: path), limit: 64 << 20)) == nil {
             return "cannot be judged here: it needs the types in \(path), which is not beside the object"
@@ -129,6 +130,7 @@ struct AnnotatedProgram {
     /// without that option it is none.
     private func missingErrorInjection(_ outcome: ProgramLoad.Outcome) -> String? {
         let complaints = [" is not sleepable", "() is not modifiable"]
+        // Where debugfs cannot be seen the option is not known to be missing, and the failure stays one.
         guard outcome.errno != nil, !expected.isRefused,
             let line = outcome.log.split(separator: "\n").first(where: { line in
                 complaints.contains { line.hasSuffix($0) }

@@ -225,7 +225,7 @@ let tokenSuite = Suite(
                 findings.note(name, "0x" + String(mask, radix: 16))
             }
         }
-        // Commit 19d3c179a377; before, a token was a descriptor of no known kind.
+        // bpf_token_get_info_by_fd came with 6.18; before, a token was a descriptor of no known kind.
         if KernelRelease.running < KernelRelease(6, 18), findings["commands"] == "nothing" {
             test.expect(findings, ["refused": "EINVAL"])
             return
