@@ -16,6 +16,7 @@ public enum AttachType: UInt32, Sendable {
     case xdp = 37
     case tcxIngress = 46
     case tcxEgress = 47
+    case traceUprobeMulti = 48
     case netkitPrimary = 54
     case netkitPeer = 55
 }

@@ -147,12 +147,14 @@ public enum Netlink {
         }
     }
 
-    /// Sends one request and waits for its acknowledgement; what else is answered is dropped.
+    /// Sends one request and waits for its acknowledgement.
     ///
     /// - Parameter family: NETLINK_ROUTE, NETLINK_XFRM…
+    /// - Returns: what was answered before, of several messages the last, its header included.
+    @discardableResult
     static func talk(
         _ type: UInt16, _ flags: [UInt16], _ message: Message, family: CInt = CInt(NETLINK_ROUTE)
-    ) throws(Errno) {
+    ) throws(Errno) -> [UInt8] {
         let socket = FileHandle(
             adopting: try Errno.check(
                 socket(AF_NETLINK, CInt(SOCK_RAW.rawValue) | CInt(SOCK_CLOEXEC.rawValue), family)))
@@ -166,10 +168,15 @@ public enum Netlink {
         _ = try Errno.check(sent)
         var answer = [UInt8](repeating: 0, count: 8192)
         var count = try socket.read(into: &answer)
-        while count >= 16, UInt32(answer, at: 4) & 0xffff != 2 { count = try socket.read(into: &answer) }
+        var said: [UInt8] = []
+        while count >= 16, UInt32(answer, at: 4) & 0xffff != 2 {
+            said = Array(answer[..<count])
+            count = try socket.read(into: &answer)
+        }
         // struct nlmsgerr behind the header: the errno, negative; 0 acknowledges.
         guard count >= 20 else { throw .badMessage }
         let error = CInt(bitPattern: UInt32(answer, at: 16))
         if error != 0 { throw Errno(rawValue: -error) }
+        return said
     }
 }
