@@ -3,13 +3,38 @@ internal import AgentKit
 internal import LinuxIO
 internal import SystemPackage
 
-extension TcxTables {
+extension ListTables {
     static let revisions: [Row] = [
         Row("M-042", "the right revision of an empty list is 1", [], leaves: [.p(1)]) {
             try $0.attach(1, revision: 1)
         },
         Row("M-043", "a wrong revision of an empty list is stale", [], refused: .ESTALE) {
             try $0.attach(1, revision: 2)
+        },
+        Row("M-042.link", "a link takes the right revision of an empty list", [], leaves: [.l(1)]) {
+            try $0.link(1, revision: 1)
+        },
+        Row("M-043.link", "a link with a wrong revision of an empty list makes no list", [], refused: .ESTALE) {
+            try $0.link(1, revision: 2)
+        },
+        Row("M-044.link", "a link with an older or a newer revision is stale", [.p(1)]) { list in
+            for revision: UInt64 in [1, 3, 1 << 32 + 2] {
+                try list.expect(
+                    try list.link(2, revision: revision), refused: .ESTALE, "link, revision \(revision)",
+                    leaving: [.p(1)])
+            }
+            list.test.expect(try list.link(2, revision: 2), nil, "link, revision 2")
+            try list.expect(list: [.p(1), .l(2)], revision: 3)
+        },
+        Row("M-044.replace", "REPLACE looks at the revision", [.p(1), .p(2)]) { list in
+            for revision: UInt64 in [1, 2, 4] {
+                try list.expect(
+                    try list.attach(3, .replace, replace: list.programs.fd(1), revision: revision), refused: .ESTALE,
+                    "REPLACE, revision \(revision)", leaving: [.p(1), .p(2)])
+            }
+            list.test.expect(
+                try list.attach(3, .replace, replace: list.programs.fd(1), revision: 3), nil, "REPLACE, revision 3")
+            try list.expect(list: [.p(3), .p(2)], revision: 4)
         },
         Row("M-044", "an older and a newer revision are both stale", [.p(1)]) { list in
             for revision: UInt64 in [1, 3] {
@@ -39,6 +64,20 @@ extension TcxTables {
         Row("M-050", "REPLACE puts a program in another's place", [.p(1), .p(2)], leaves: [.p(3), .p(2)], revision: 4) {
             try $0.attach(3, .replace, replace: $0.programs.fd(1))
         },
+        Row(
+            "M-050.mixed", "REPLACE leaves links and neighbours alone", [.l(1), .p(2), .l(3)],
+            leaves: [.l(1), .p(4), .l(3)]
+        ) { try $0.attach(4, .replace, replace: $0.programs.fd(2)) },
+        Row("M-050.then", "after REPLACE the new program is the anchor, not the old one", three) { list in
+            list.test.expect(try list.attach(4, .replace, replace: list.programs.fd(2)), nil, "REPLACE P2 by P4")
+            list.test.expect(try list.attach(5, .before, .fd(2)), .ENOENT, "BEFORE the old program")
+            try list.expect(list: [.p(1), .p(4), .p(3)], revision: 5)
+            list.test.expect(try list.attach(5, .after, .fd(4)), nil, "AFTER the new program")
+            list.test.expect(try list.attach(2), nil, "the old program comes back")
+            try list.expect(list: [.p(1), .p(4), .p(5), .p(3), .p(2)], revision: 7)
+            list.test.expect(try list.detach(4), nil, "the new program goes")
+            try list.expect(list: [.p(1), .p(5), .p(3), .p(2)], revision: 8)
+        },
         Row("M-051", "REPLACE with a position that agrees (AFTER)", [.p(1), .p(2)], leaves: [.p(1), .p(3)]) {
             try $0.attach(3, [.replace, .after], .fd(1), replace: $0.programs.fd(2))
         },
@@ -62,11 +101,17 @@ extension TcxTables {
                 try list.attach(2, .replace, replace: list.programs.someMap), refused: .EINVAL, "a map",
                 leaving: [.p(1)])
         },
+        Row("M-056.type", "REPLACE of a program of another type is refused", [.p(1)], refused: .EINVAL) {
+            try $0.attach(2, .replace, replace: $0.programs.otherType)
+        },
         Row("M-057", "REPLACE of descriptor 0, which is no program, is refused", [.p(1)], refused: .EINVAL) {
             try $0.attach(2, .replace, replace: 0)
         },
         Row("M-058", "REPLACE of a program that a link holds is refused", [.l(1)], refused: .EBUSY) {
             try $0.attach(2, .replace, replace: $0.programs.fd(1))
+        },
+        Row("M-058.mixed", "REPLACE of a link's program among others is refused", mixed, refused: .EBUSY) {
+            try $0.attach(4, .replace, replace: $0.programs.fd(2))
         },
         Row("M-059", "REPLACE by a program that is in the list is refused", [.p(1), .p(2)], refused: .EEXIST) {
             try $0.attach(2, .replace, replace: $0.programs.fd(1))
@@ -76,6 +121,9 @@ extension TcxTables {
         },
         Row("M-061", "a link is not created with REPLACE", [.p(1)], refused: .ENOENT) {
             try $0.link(2, .replace, .fd(1))
+        },
+        Row("M-060.last", "REPLACE|AFTER without anchor never fits the last program", three, refused: .ERANGE) {
+            try $0.attach(4, [.replace, .after], replace: $0.programs.fd(3))
         },
         Row("M-062", "an anchor of REPLACE without a position is looked up and not used", [.p(1)], leaves: [.p(2)]) {
             try $0.attach(2, .replace, .fd(1), replace: $0.programs.fd(1))
@@ -94,27 +142,40 @@ extension TcxTables {
             try list.expect(list: expected, revision: 65)
         },
         Row("M-064", "a list takes 63 programs", slots(62), leaves: slots(63)) { try $0.attach(63) },
+        Row("M-064.front", "the 63rd program goes to the front", slots(62), leaves: [.p(63)] + slots(62)) {
+            try $0.attach(63, .before)
+        },
+        Row(
+            "M-064.middle", "the 63rd program goes into the middle", slots(62),
+            leaves: Array(slots(62)[..<31]) + [.p(63)] + slots(62)[31...]
+        ) { try $0.attach(63, .after, .fd(31)) },
+        Row("M-064.link", "the 63rd slot takes a link, and all others keep theirs", [.l(1)] + slots(62)[1...]) { list in
+            list.test.expect(try list.link(63, [.before, .link], .linkFD(1)), nil, "L63 BEFORE L1")
+            try list.expect(list: [.l(63), .l(1)] + slots(62)[1...], revision: 64)
+        },
         Row("M-065", "a list takes no 64th program", slots(63)) { list in
             let calls: [(String, AttachFlags, Anchor)] = [
                 ("no flags", [], .none), ("BEFORE", .before, .none), ("AFTER", .after, .none),
                 ("BEFORE P5", .before, .fd(5)), ("AFTER P5", .after, .fd(5)),
             ]
             for (call, flags, anchor) in calls {
-                list.test.expect(try list.attach(64, flags, anchor), .ERANGE, "64th program, \(call)")
+                try list.expect(
+                    try list.attach(64, flags, anchor), refused: .ERANGE, "64th program, \(call)", leaving: slots(63))
             }
-            try list.expect(list: slots(63), revision: 64)
         },
         Row("M-066", "a program of a full list is refused as double", slots(63), refused: .EEXIST) {
             try $0.attach(7)
         },
         Row("M-067", "a full list takes no link, and none is left behind", slots(63)) { list in
-            let before = try BPFInfo.allLinkIDs().get()
-            try list.expect(try list.link(64), refused: .ERANGE, "link of a 64th program", leaving: slots(63))
-            list.test.expect(try BPFInfo.allLinkIDs().get(), equals: before, "ids of all links in the system")
+            for flags: AttachFlags in [[], .before, .after] {
+                try list.expect(
+                    try list.link(64, flags), refused: .ERANGE, "link of a 64th program, flags \(flags)",
+                    leaving: slots(63))
+            }
         },
     ]
 
-    private static func slots(_ count: Int) -> [Slot] {
+    static func slots(_ count: Int) -> [Slot] {
         (1...count).map { .p($0) }
     }
 
@@ -135,12 +196,11 @@ extension TcxTables {
             return "done \(done)"
         }
         list.test.atEnd { worker.kill() }
-        let loopback = try Loopback()
         var seen: Set<[Int]> = []
         var packets = 0
         while packets < 400 || (seen.count < 2 && packets < 20_000) {
-            list.programs.reset()
-            try list.test.require(try loopback.exchange(), "packet \(packets) arrives")
+            list.programs.forget()
+            try list.test.require(try list.exchange(), "packet \(packets) arrives")
             let trace = list.programs.trace
             try list.test.require(
                 trace == [1, 2, 3] || trace == [1, 4, 3], "packet \(packets) ran P1, one of P2 and P4, P3; ran \(trace)"

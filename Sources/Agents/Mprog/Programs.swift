@@ -11,12 +11,18 @@ internal import SystemPackage
 
     static let highest = 64
 
+    /// P1 to P9 are a case's own where it asks for that: nothing else refers to them.
+    static let highestOwn = 9
+
     private let object: BPFObject
     private let globals: UnsafeMutableRawBufferPointer
-    private let data: [Int: CInt]
-    private let ids: [Int: UInt32]
-    let otherType: CInt
+    private var data: [Int: CInt]
+    private var ids: [Int: UInt32]
+    private(set) var otherType: CInt
     let someMap: CInt
+    private var owned: [CInt: FileHandle] = [:]
+    /// The ids of the programs that are the case's own.
+    private(set) var ownIDs: [UInt32] = []
 
     static func load() throws {
         let programs = try Programs()
@@ -46,6 +52,65 @@ internal import SystemPackage
         someMap = try object.map(".bss")
     }
 
+    /// The same programs, with those up to `highestOwn` and the one of another type loaded once more, for one case.
+    func own() throws -> Programs {
+        try Programs(self)
+    }
+
+    private init(_ base: Programs) throws {
+        object = base.object
+        unsafe globals = base.globals
+        data = base.data
+        ids = base.ids
+        otherType = base.otherType
+        someMap = base.someMap
+        for number in 1...Self.highestOwn {
+            let program = try RawProgram(.schedCls, tracing(number)).load(logSize: 0).program.get()
+            data[number] = program.raw
+            ids[number] = try adopt(program)
+        }
+        let other = try RawProgram.returning(2, .xdp).load(logSize: 0).program.get()
+        otherType = other.raw
+        _ = try adopt(other)
+    }
+
+    /// Takes over a program that a case has loaded: it goes with the others.
+    func adopt(_ program: FileHandle) throws -> UInt32 {
+        let id = try BPFInfo.programID(program.raw).get()
+        owned[program.raw] = program
+        ownIDs.append(id)
+        return id
+    }
+
+    /// Closes the descriptors of the case's own programs.
+    func close() {
+        for program in owned.values { program.close() }
+        for number in 1...Self.highestOwn { data[number] = -1 }
+    }
+
+    /// Closes the descriptor of one of the case's own programs.
+    func close(_ number: Int) {
+        owned[fd(number)]?.close()
+        data[number] = -1
+    }
+
+    /// What Pn of trace.bpf.c does.
+    private func tracing(_ number: Int) -> [Instruction] {
+        Instruction.mapValue(1, someMap) + [
+            .set(2, 1),
+            // r2 = length++
+            Instruction(0xc3, destination: 1, source: 2, offset: Int16(layout.length), immediate: 0x01),
+            // if (r2 > 255) goto verdict
+            Instruction(0x25, destination: 2, offset: 4, immediate: Int32(Self.traceEntries - 1)),
+            .copy(3, from: 1),
+            Instruction(0x67, destination: 2, immediate: 2),
+            Instruction(0x0f, destination: 3, source: 2),
+            Instruction(0x62, destination: 3, offset: Int16(layout.trace), immediate: Int32(number)),
+            Instruction(0x61, destination: 0, source: 1, offset: Int16(layout.verdict + 4 * number)),
+            .exit,
+        ]
+    }
+
     /// The descriptor of Pn.
     func fd(_ number: Int) -> CInt { data[number] ?? -1 }
 
@@ -66,7 +131,13 @@ internal import SystemPackage
         for number in 0...Self.highest { setVerdict(-1, of: number) }
     }
 
-    private func setVerdict(_ value: Int32, of number: Int) {
+    /// Forgets the trace.
+    func forget() {
+        unsafe globals.storeBytes(of: 0, toByteOffset: layout.length, as: UInt32.self)
+    }
+
+    /// What Pn returns from now on.
+    func setVerdict(_ value: Int32, of number: Int) {
         unsafe globals.storeBytes(of: value, toByteOffset: layout.verdict + 4 * number, as: Int32.self)
     }
 
