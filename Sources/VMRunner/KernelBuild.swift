@@ -34,10 +34,8 @@ public struct KernelBuild: Sendable, Equatable {
         if let modules {
             self.modules = try Self.findModules(of: release, in: modules)
         } else {
-            // boot/ beside lib/, both in one folder, or the kernel in the folder of its modules.
-            let beside = [folder, folder.removingLastComponent()].map {
-                $0.appending("lib/modules").appending(release)
-            }
+            // boot/ beside lib/ or usr/, both in one folder, or the kernel in the folder of its modules.
+            let beside = [folder, folder.removingLastComponent()].flatMap { Self.moduleFolders(of: release, in: $0) }
             let inside = folder.lastComponent?.string == release || Self.isBuildTree(folder) ? [folder] : []
             self.modules = (beside + inside).first { Self.holdsModules($0) }
         }
@@ -47,9 +45,14 @@ public struct KernelBuild: Sendable, Equatable {
     ///
     /// - Parameter root: a root with lib/modules/RELEASE, a folder with RELEASE, that folder itself, or a build tree.
     public static func findModules(of release: String, in root: FilePath) throws(KernelError) -> FilePath {
-        let inside = root.appending("lib/modules").appending(release)
-        if let found = [inside, root.appending(release), root].first(where: { holdsModules($0) }) { return found }
+        let candidates = moduleFolders(of: release, in: root) + [root.appending(release), root]
+        if let found = candidates.first(where: { holdsModules($0) }) { return found }
         throw KernelError("\(root) holds no modules of \(release): neither lib/modules/\(release) nor kernel/")
+    }
+
+    /// Where a root keeps the modules of a release; packages of systems with a merged /usr have no lib/ (Debian 13).
+    private static func moduleFolders(of release: String, in root: FilePath) -> [FilePath] {
+        ["lib/modules", "usr/lib/modules"].map { root.appending($0).appending(release) }
     }
 
     private static func isBuildTree(_ path: FilePath) -> Bool {

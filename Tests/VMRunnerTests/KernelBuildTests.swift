@@ -21,6 +21,15 @@ struct KernelBuildTests {
         #expect(build.modules == scratch.path.appending("lib/modules").appending(release))
     }
 
+    /// Debian's linux-image of 6.16 to 7.1.
+    @Test func layoutOfAMergedUsr() throws {
+        let image = try scratch.write("boot/vmlinuz-\(release)", Sample.bzImage(release))
+        try scratch.write("usr/lib/modules/\(release)/kernel/a.ko", "")
+        let folder = scratch.path.appending("usr/lib/modules").appending(release)
+        #expect(try KernelBuild(file: image).modules == folder)
+        #expect(try KernelBuild.findModules(of: release, in: scratch.path) == folder)
+    }
+
     @Test func splitPackageLayout() throws {
         let folder = "usr/lib/modules/\(release)"
         let image = try scratch.write("\(folder)/vmlinuz", Sample.bzImage(release))
