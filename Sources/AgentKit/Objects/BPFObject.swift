@@ -87,9 +87,31 @@ public import SystemPackage
     static func openInAdvance(_ name: String) {
         let path = name.hasPrefix("/") ? name : directory + "/" + name
         LibbpfMessages.capture()
-        // What cannot be opened is said when it is loaded.
-        guard let owner = try? open(path) else { return }
+        // What cannot be opened, or copied, is said when it is loaded.
+        guard let owner = try? open(path), unsafe unshareGlobals(of: owner.object) else { return }
         openedInAdvance.withLock { $0[path] = owner }
+    }
+
+    /// Gives a process and those forked from it initial values of their own: libbpf 1.1 has them in memory that all of
+    /// these would share, where what one case sets before loading stays for the next.
+    ///
+    /// - Returns: false when there is no memory for it.
+    private static func unshareGlobals(of object: OpaquePointer) -> Bool {
+        var map = unsafe bpf_object__next_map(object, nil)
+        while let current = unsafe map {
+            var size = 0
+            if let start = unsafe bpf_map__initial_value(current, &size) {
+                let values = unsafe [UInt8](UnsafeRawBufferPointer(start: start, count: size))
+                // The same place in memory: libbpf goes on using it, and unmaps it with the object.
+                let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
+                let place = unsafe UnsafeMutableRawPointer(mutating: start)
+                let fresh = unsafe mmap(place, size, PROT_READ | PROT_WRITE, flags, -1, 0)
+                guard unsafe fresh != MAP_FAILED else { return false }
+                unsafe UnsafeMutableRawBufferPointer(start: fresh, count: size).copyBytes(from: values)
+            }
+            unsafe map = unsafe bpf_object__next_map(object, current)
+        }
+        return true
     }
 
     private static func open(_ path: String) throws(LoadError) -> Owner {
