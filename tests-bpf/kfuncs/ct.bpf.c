@@ -14,6 +14,8 @@ int netns_id = -1;
 __u32 timeout_ms = 0;
 __u32 status_wanted = 0;
 __u32 mark_wanted = 0;
+/* Set before loading: what is not to write marks must load where the verifier lets nobody write them, too. */
+const volatile __u8 writes_marks SEC(".rodata.marks") = 0;
 __u16 zone_wanted = 0;
 __u32 reserved = 0;
 int reply_direction = 0;
@@ -99,7 +101,7 @@ static __always_inline int in_time(__u32 expiry, __u32 ticks, __u32 before, __u3
 		ticks = timeout_set = fresh->timeout;                                                                \
 		if (status_wanted)                                                                                   \
 			status_result = bpf_ct_set_status(fresh, status_wanted);                                     \
-		if (mark_wanted)                                                                                     \
+		if (writes_marks && mark_wanted)                                                                     \
 			fresh->mark = mark_wanted;                                                                   \
 		before = bpf_jiffies64();                                                                            \
 		entry = bpf_ct_insert_entry(fresh);                                                                  \
@@ -144,7 +146,7 @@ INSERT(xdp_insert_zone, "xdp", struct xdp_md, bpf_xdp_ct_alloc, CT_OPTS_SIZE_WIT
 			bpf_ct_release(again);                                                                       \
 		}                                                                                                    \
 		use_left = use_of(entry);                                                                            \
-		if (mark_wanted)                                                                                     \
+		if (writes_marks && mark_wanted)                                                                     \
 			entry->mark = mark_wanted;                                                                   \
 		if (changes_status)                                                                                  \
 			change_status_result = bpf_ct_change_status(entry, status_wanted);                           \

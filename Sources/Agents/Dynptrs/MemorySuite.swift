@@ -347,8 +347,14 @@ public let dynptrMemorySuite = Suite(
             test.expect(
                 try object.bytes(of: "memory"), equals: pattern.writing(bytes, at: start + offset), "memory: \(what)")
         }
-        try object.instruct(Operation(.nothing, length: 0).with { $0.makeFlags = 1 })
-        test.expect(try object.run("set_bytes").get(), equals: 1, "the program comes to its end")
-        test.expect(errno(try object.value(of: "answer")), .EINVAL, "bpf_dynptr_memset of a null dynptr")
+        // A null dynptr has no bytes: to set none of them is nothing.
+        for (length, expected) in [(UInt32(0), nil), (1, .E2BIG)] as [(UInt32, Errno?)] {
+            try object.setBytes(of: "memory", to: pattern)
+            try object.instruct(Operation(.nothing, length: length).with { $0.makeFlags = 1 })
+            test.expect(try object.run("set_bytes").get(), equals: 1, "the program comes to its end")
+            test.expect(
+                errno(try object.value(of: "answer")), expected, "bpf_dynptr_memset of \(length) bytes, null dynptr")
+            test.expect(try object.bytes(of: "memory"), equals: pattern, "memory that the dynptr was not made of")
+        }
     }
 }

@@ -159,7 +159,8 @@ private let refusedByKfuncs: [Refused] = [
         "D-023.xdp", "a slice is gone once the packet's head was moved", "slice_after_adjust_head",
         needs: [Features.fromXDP], .scalar),
     Refused(
-        "D-024", "a slice's length has a bound", "unbounded_length", Rejection(.EACCES, "unbounded memory access")),
+        "D-024", "a slice's length has a bound", "unbounded_length",
+        Rejection(.EACCES, "unbounded memory access").then(.v7_3, .EINVAL, "must be a known constant")),
     Refused(
         "D-024.constant", "a slice's length is a constant", "variable_length",
         Rejection(.EINVAL, "must be a known constant")),

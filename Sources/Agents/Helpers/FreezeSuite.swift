@@ -47,9 +47,19 @@ let freezeSuite = Suite(
             let highest = highestHelper(of: .running).lowerBound
             if part.lowerBound > highest { throw test.skip("the last helper of this release is \(highest)") }
             let missing = part.filter { id in
-                id <= highest && !optional.contains(id)
+                id <= highest && !optional.contains { $0.ids.contains(id) }
                     && !types.contains { $0.verdict(of: id).verdict == .offered }
             }
+            test.expect(
+                missing.map { "\($0) \(helperNames[$0])" }, equals: [], "helpers that no type of programs may call")
+        }
+    }
+    for group in optional {
+        Case(
+            "H-002.\(group.name)", "helpers are offered that come with \(group.config)", spec: ["H-002"],
+            needs: [group.feature]
+        ) { test in
+            let missing = group.ids.filter { !isOffered($0) }
             test.expect(
                 missing.map { "\($0) \(helperNames[$0])" }, equals: [], "helpers that no type of programs may call")
         }
@@ -154,12 +164,38 @@ func exists(_ type: ProbeType) -> Feature {
         "netfilter": "CONFIG_NETFILTER_BPF_LINK",
     ]
     return Feature("program-type-\(type.name)", since: since, config: config[type.name].map { [$0] } ?? []) {
-        type.exists ? .present : .absent(evidence: "BPF_PROG_LOAD of a \(type.name) program")
+        if !type.exists { return .absent(evidence: "BPF_PROG_LOAD of a \(type.name) program") }
+        // This type is there without the option, and offers nothing of its own.
+        if type.name == "lwt_seg6local", type.verdict(of: 74).verdict != .offered {
+            return .absent(evidence: "lwt_seg6local programs are not offered \(helperNames[74])")
+        }
+        return .present
     }
 }
 
 /// Helpers that a kernel may be built without.
-private let optional: Set<Int> = [
-    // CONFIG_BPF_KPROBE_OVERRIDE; CONFIG_LWTUNNEL_BPF and CONFIG_IPV6_SEG6_BPF; CONFIG_BPF_LIRC_MODE2.
-    58, 73, 74, 75, 76, 77, 78, 92,
+private struct OptionalHelpers: Sendable {
+    let name: String
+    let ids: [Int]
+    let since: String
+    let config: String
+
+    /// Asked by the first of them: a kernel with the option must have it, says the harness, which knows the options.
+    var feature: Feature {
+        Feature("\(name) helpers", since: since, config: [config]) {
+            isOffered(ids[0]) ? .present : .absent(evidence: "no type of programs is offered \(helperNames[ids[0]])")
+        }
+    }
+}
+
+private let optional = [
+    OptionalHelpers(name: "override", ids: [58], since: "4.16", config: "CONFIG_BPF_KPROBE_OVERRIDE"),
+    OptionalHelpers(name: "tunnels", ids: [73], since: "4.18", config: "CONFIG_LWTUNNEL_BPF"),
+    OptionalHelpers(name: "seg6", ids: [74, 75, 76], since: "4.18", config: "CONFIG_IPV6_SEG6_BPF"),
+    OptionalHelpers(name: "lirc", ids: [77, 78, 92], since: "4.18", config: "CONFIG_BPF_LIRC_MODE2"),
+    OptionalHelpers(name: "syncookies", ids: [204, 205, 206, 207], since: "6.0", config: "CONFIG_SYN_COOKIES"),
 ]
+
+private func isOffered(_ id: Int) -> Bool {
+    ProbeType.plain.contains { $0.exists && $0.verdict(of: id).verdict == .offered }
+}

@@ -58,6 +58,7 @@ let kfuncSuite = Suite("helpers.kfuncs", "the kernel's kfuncs are those of the c
             spec: ["H-007"], since: "6.1", needs: [kfuncCalls] + caller.needs
         ) { test in
             let (catalogue, columns, functions) = try surroundings(test)
+            let types = try BTFTypes.kernel()
             var refused: [String] = []
             var allowed: [String] = []
             var judged = 0
@@ -67,9 +68,14 @@ let kfuncSuite = Suite("helpers.kfuncs", "the kernel's kfuncs are those of the c
                 guard expectations.count == 1, let expected = expectations.first, expected != .unknown else {
                     continue
                 }
+                if columns.count > 1, caller == .tracing, interimForTracing.contains(row.name) { continue }
+                // 7.3 asks first whether a program has the arena that a parameter points to.
+                if types.prototype(of: id)?.contains("__arena") == true { continue }
                 let answer = caller.calls(id, row.name)
                 judged += 1
-                if answer == .unknown { refused.append("\(row.name): the verifier did not come to the call") }
+                if answer == .unknown {
+                    refused.append("\(row.name): the verifier did not come to the call: \(caller.log(id).suffix(300))")
+                }
                 if expected == .allowed, answer == .refused { refused.append(row.name) }
                 if expected == .refused, answer == .allowed { allowed.append(row.name) }
             }
@@ -122,6 +128,9 @@ private let kfuncTags = Feature("btf-kfunc-tags", since: "7.2", config: ["CONFIG
 private let interim: Set<String> = [
     "bpf_stream_vprintk_impl", "bpf_task_work_schedule_resume_impl", "bpf_task_work_schedule_signal_impl",
 ]
+
+/// What tracing programs could call in 6.15 to 6.19, and neither before nor after: seen on 6.18.15.
+private let interimForTracing: Set<String> = ["scx_bpf_select_cpu_and", "scx_bpf_select_cpu_dfl"]
 
 private func surroundings(
     _ test: Test
@@ -218,7 +227,12 @@ private enum Caller: CaseIterable {
         ProbeType.targeted(types).first { $0.name == "fentry" }
     }
 
-    /// What the verifier says of `call KFUNC; exit`.
+    /// The verifier's log of `call KFUNC; exit`.
+    func log(_ id: UInt32) -> String {
+        type?.program([.callKernel(id), .set(0, 0), .exit]).load().log ?? "no such type"
+    }
+
+    /// What the verifier says of it.
     func calls(_ id: UInt32, _ name: String) -> Answer {
         guard let type else { return .unknown }
         let answer = type.program([.callKernel(id), .set(0, 0), .exit]).load()

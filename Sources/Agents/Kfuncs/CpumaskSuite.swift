@@ -119,7 +119,10 @@ public let cpumaskSuite = Suite(
         since: "6.15", needs: needs + [Features.cpumaskPopulate]
     ) { test in
         let program = "populate_borrowed"
-        if KernelRelease.running >= .v7_3 {
+        let types = try BTFTypes.kernel()
+        let prototype = types.functions()["bpf_cpumask_populate"].flatMap { types.prototype(of: $0) } ?? ""
+        // Stable releases have it too: 7.2.12 is seen to.
+        if KernelRelease.running >= .v7_3 || prototype.contains("(struct bpf_cpumask *") {
             test.expect(
                 refusing, program: program,
                 refused: Rejection(.EINVAL, "expected pointer to STRUCT bpf_cpumask", from: .v7_3))

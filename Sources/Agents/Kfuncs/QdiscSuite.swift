@@ -47,7 +47,7 @@ public let qdiscSuite = Suite(
             .leak),
         Refused(
             "K-113.twice", "a packet handed to a program is released once", "drop_twice", since: "6.16",
-            Rejection(.EINVAL, "arg#0 expected pointer to").then(
+            Rejection(.EINVAL, "arg#0 pointer type STRUCT sk_buff must point to scalar").then(
                 .v7_2, .EINVAL, "release kfunc bpf_qdisc_skb_drop expects referenced PTR_TO_BTF_ID passed to R1")),
         Refused(
             "K-113.context", "what enqueue may call, dequeue may not", "drop_in_dequeue", since: "6.16",

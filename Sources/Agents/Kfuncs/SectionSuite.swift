@@ -7,7 +7,17 @@ internal import SystemPackage
 extension Features {
     static let interrupts = Feature.kfunc("bpf_local_irq_save", since: "6.14")
     /// A processor counts what keeps it from preemption only where the kernel can be preempted.
-    static let preemption = Feature.kfunc("preempt_schedule_irq", since: "2.6", config: ["CONFIG_PREEMPTION"])
+    static let preemption = Feature("preemption", since: "2.6", config: ["CONFIG_PREEMPTION"]) {
+        let path = "/proc/kallsyms"
+        do throws(Errno) {
+            let symbols = String(decoding: try readFile(path, limit: 64 << 20), as: UTF8.self)
+            // Compiled in with the option alone; preempt_schedule_irq is there without it.
+            if symbols.contains(" preempt_schedule_notrace\n") { return .present }
+            return .absent(evidence: "no preempt_schedule_notrace in \(path)")
+        } catch {
+            return .absent(evidence: "\(path): \(error.name) (\(error.rawValue))")
+        }
+    }
 }
 
 private let object = "kfuncs/section.bpf.o"
@@ -111,7 +121,9 @@ public let sectionSuite = Suite(
         Refused(
             "K-101.throw", "no exception is thrown inside an RCU section", "throw_under_rcu",
             needs: [Features.exceptions],
-            Rejection(.EINVAL, "bpf_throw cannot be used inside bpf_rcu_read_lock-ed region")),
+            // 6.18 says the other of the two where it looks at the end of the program first.
+            Rejection(.EINVAL, "bpf_throw cannot be used inside bpf_rcu_read_lock-ed region").then(
+                KernelRelease(6, 13), .EINVAL, "cannot be used inside bpf_rcu_read_lock-ed region")),
         Refused(
             "K-104.lock", "a spin lock is given back before the program ends", "unlock_missing",
             Rejection(.EINVAL, "bpf_spin_unlock is missing").then(

@@ -27,7 +27,6 @@ private let sockets = [Features.socketXattr, Feature.bpfLSM]
         "K-038.sendmsg", "cgroup/sendmsg4 programs read attributes of user. of a cgroup, and no others",
         spec: ["K-038"], since: "6.17", needs: cgroups
     ) { test in
-        let socket = try XattrTrigger.udpSocket()
         try judge(test, ofCgroup: "of_cgroup_in_sendmsg", attach: false) { program, cgroup in
             let folder = try cgroup.open()
             var attr = Attr(size: 64)
@@ -37,6 +36,8 @@ private let sockets = [Features.socketXattr, Feature.bpfLSM]
             attr.set(UInt32(14), at: 8)
             let link = BPFLink(adopting: try attr.call(.linkCreate).get())
             try cgroup.join()
+            // A socket is of the cgroup that it was made in.
+            let socket = try XattrTrigger.udpSocket()
             try XattrTrigger.send(socket.raw)
             link.close()
         }

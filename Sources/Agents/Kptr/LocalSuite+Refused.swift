@@ -123,7 +123,7 @@ private let dropInTracing = Case(
         test.expect(
             object, program: program,
             refused: Rejection(
-                .EINVAL, "bpf_obj_drop cannot be used in tracing programs on types with NMI unsafe fields", from: .v7_2)
+                .EINVAL, "cannot be used in tracing programs on types with NMI unsafe fields", from: .v7_2)
         )
     } else {
         throw test.skip("which of 6.19 to 7.1 began to refuse it is not known")

@@ -161,24 +161,6 @@ extension ListTables {
             list.test.expect(try worker.finish(), equals: "EPERM", "detach without a program")
             try list.expect(list: [.p(1)], revision: 2)
         },
-        Row("M-095.admin", "CAP_SYS_ADMIN is enough for a detach without program", [.p(1), .p(2)]) { list in
-            let worker = try Worker { _ in
-                if let errno = Capability.netAdmin.drop() { return "not given up: \(errno.name)" }
-                return list.target.detach(0)?.name ?? "0"
-            }
-            list.test.expect(try worker.finish(), equals: "0", "detach without a program")
-            try list.expect(list: [.p(1)], revision: 4)
-        },
-        Row("M-095.named", "detach of a program needs no capability", [.p(1), .p(2)]) { list in
-            let worker = try Worker { _ in
-                for capability in [Capability.netAdmin, .sysAdmin, .bpf] {
-                    if let errno = capability.drop() { return "not given up: \(errno.name)" }
-                }
-                return list.target.detach(list.programs.fd(2))?.name ?? "0"
-            }
-            list.test.expect(try worker.finish(), equals: "0", "detach P2")
-            try list.expect(list: [.p(1)], revision: 4)
-        },
         Row("M-096", "detach with a flag that means nothing to lists is refused", [.p(1)]) { list in
             for bit: UInt32 in [0, 1, 6, 7, 12, 14, 31] {
                 for number in [1, nil] {

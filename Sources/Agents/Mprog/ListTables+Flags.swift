@@ -80,17 +80,6 @@ extension ListTables {
                 }
             }
         },
-        Row("M-123.program", "a bad program is noticed before a device that is not there", [.p(1)]) { list in
-            let nowhere = MprogTarget(ifindex: 99999, type: list.flavour.type)
-            for (program, errno) in [(CInt(9999), Errno.EBADF), (list.programs.otherType, .EINVAL)] {
-                try list.expect(nowhere.attach(program), refused: errno, "attach", leaving: [.p(1)])
-                try list.expect(nowhere.createLink(program).errno, refused: errno, "link", leaving: [.p(1)])
-                try list.expect(nowhere.detach(program), refused: errno, "detach", leaving: [.p(1)])
-            }
-            try list.expect(
-                nowhere.attach(list.programs.fd(2), .replace, replace: 9999), refused: .ENODEV,
-                "the device is noticed before a bad program to replace", leaving: [.p(1)])
-        },
         Row("M-124", "an ifindex is the caller's network namespace's", [.p(1)]) { list in
             let away = try NetworkNamespace()
             let programs = list.programs

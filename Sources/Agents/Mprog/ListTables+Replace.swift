@@ -183,8 +183,6 @@ extension ListTables {
     /// both of its holders, or lose a neighbour. Bounded by packets and by replacements, so that both really happen.
     private static func replaceUnderTraffic(_ list: ListTest) throws {
         let replacements = 60
-        // Loaded before the processes part: both know its id.
-        try list.test.require(list.programs.fd(4) >= 0, "P4 is loaded")
         let worker = try Worker { stop in
             var holder = 2
             var done = 0

@@ -5,7 +5,7 @@ internal import SystemPackage
 
 /// M-001 to M-101: what every list of bpf_mprog promises, a row for a promise.
 enum ListTables {
-    static let rows = attach + anchors + links + revisions + replace + full + detach + errorOrder
+    static let rows = attach + anchors + links + revisions + replace + full + detach
 
     /// Puts programs everywhere, replaces some and takes some out, and compares with what an array does, after every
     /// step.

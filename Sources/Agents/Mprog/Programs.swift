@@ -18,10 +18,8 @@ internal import SystemPackage
     private let globals: UnsafeMutableRawBufferPointer
     private var data: [Int: CInt]
     private var ids: [Int: UInt32]
-    private let sharedOtherType: CInt
-    private var ownOtherType: CInt?
+    private(set) var otherType: CInt
     let someMap: CInt
-    private let isOwn: Bool
     private var owned: [CInt: FileHandle] = [:]
     /// The ids of the programs that are the case's own.
     private(set) var ownIDs: [UInt32] = []
@@ -50,52 +48,35 @@ internal import SystemPackage
         }
         self.data = data
         self.ids = ids
-        sharedOtherType = try object.program("other_type")
+        otherType = try object.program("other_type")
         someMap = try object.map(".bss")
-        isOwn = false
     }
 
     /// The same programs, with those up to `highestOwn` and the one of another type loaded once more, for one case.
-    func own() -> Programs {
-        Programs(self)
+    func own() throws -> Programs {
+        try Programs(self)
     }
 
-    /// Own programs are loaded when they are first asked for: most cases need two or three.
-    private init(_ base: Programs) {
+    private init(_ base: Programs) throws {
         object = base.object
         unsafe globals = base.globals
-        data = base.data.filter { $0.key > Self.highestOwn }
-        ids = base.ids.filter { $0.key > Self.highestOwn }
-        ownOtherType = nil
-        sharedOtherType = base.sharedOtherType
+        data = base.data
+        ids = base.ids
+        otherType = base.otherType
         someMap = base.someMap
-        isOwn = true
-    }
-
-    /// Loads a program that is the case's own, unless that has been done.
-    private func load(_ number: Int) {
-        guard isOwn, number <= Self.highestOwn, data[number] == nil else { return }
-        // One that cannot be loaded has no descriptor: the first call with it says EBADF.
-        guard case .success(let program) = RawProgram(.schedCls, tracing(number)).load(logSize: 0).program else {
-            return
+        for number in 1...Self.highestOwn {
+            let program = try RawProgram(.schedCls, tracing(number)).load(logSize: 0).program.get()
+            data[number] = program.raw
+            ids[number] = try adopt(program)
         }
-        data[number] = program.raw
-        ids[number] = adopt(program)
+        let other = try RawProgram.returning(2, .xdp).load(logSize: 0).program.get()
+        otherType = other.raw
+        _ = try adopt(other)
     }
 
-    /// A program that is no SCHED_CLS.
-    var otherType: CInt {
-        guard isOwn else { return sharedOtherType }
-        if let ownOtherType { return ownOtherType }
-        guard case .success(let program) = RawProgram.returning(2, .xdp).load(logSize: 0).program else { return -1 }
-        ownOtherType = program.raw
-        _ = adopt(program)
-        return program.raw
-    }
-
-    /// Takes over a program that the case has loaded: it goes with the others.
-    private func adopt(_ program: FileHandle) -> UInt32 {
-        guard case .success(let id) = BPFInfo.programID(program.raw) else { return 0 }
+    /// Takes over a program that a case has loaded: it goes with the others.
+    func adopt(_ program: FileHandle) throws -> UInt32 {
+        let id = try BPFInfo.programID(program.raw).get()
         owned[program.raw] = program
         ownIDs.append(id)
         return id
@@ -105,7 +86,6 @@ internal import SystemPackage
     func close() {
         for program in owned.values { program.close() }
         for number in 1...Self.highestOwn { data[number] = -1 }
-        owned = [:]
     }
 
     /// Closes the descriptor of one of the case's own programs.
@@ -132,15 +112,9 @@ internal import SystemPackage
     }
 
     /// The descriptor of Pn.
-    func fd(_ number: Int) -> CInt {
-        load(number)
-        return data[number] ?? -1
-    }
+    func fd(_ number: Int) -> CInt { data[number] ?? -1 }
 
-    func id(_ number: Int) -> UInt32 {
-        load(number)
-        return ids[number] ?? 0
-    }
+    func id(_ number: Int) -> UInt32 { ids[number] ?? 0 }
 
     /// Pn for a program id of the kernel.
     func number(id: UInt32) -> Int? { ids.first { $0.value == id }?.key }
