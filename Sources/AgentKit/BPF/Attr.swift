@@ -34,6 +34,13 @@ public struct Attr {
         return result >= 0 ? .success(result) : .failure(Errno.last)
     }
 
+    /// The system call, told of fewer bytes than there are: what is beyond them must stay as it is. nil on success.
+    public mutating func call(_ command: Command, telling size: Int) -> Errno? {
+        let count = UInt32(min(size, bytes.count))
+        let result = unsafe bytes.withUnsafeMutableBytes { unsafe clinux_bpf(command.rawValue, $0.baseAddress, count) }
+        return result >= 0 ? nil : Errno.last
+    }
+
     /// The system call with a command that may have no name; nil on success.
     public mutating func call(number: CInt) -> Errno? {
         let count = UInt32(bytes.count)

@@ -14,6 +14,7 @@ public enum AttachType: UInt32, Sendable {
     case traceIter = 28
     case skLookup = 36
     case xdp = 37
+    case lsmCgroup = 43
     case tcxIngress = 46
     case tcxEgress = 47
     case traceUprobeMulti = 48
