@@ -10,6 +10,12 @@ public let mprogSuites: [Suite] = [
     querySuite,
     updateSuite,
     withoutTcxSuite,
+    lifeSuite,
+    deviceSuite,
+    verdictSuite,
+    callSuite,
+    raceSuite,
+    cgroupSuite,
 ]
 
 /// M-001 to M-101 on tcx.
