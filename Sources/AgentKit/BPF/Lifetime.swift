@@ -25,7 +25,7 @@ extension BPFInfo {
     ///
     /// - Returns: those that are in use when the time is over.
     public static func stillThere(
-        _ kind: Kind, _ ids: [UInt32], after limit: Duration = .seconds(8)
+        _ kind: Kind, _ ids: [UInt32], after limit: Duration = .seconds(4)
     ) throws(Errno) -> [UInt32] {
         let end = ContinuousClock.now + limit
         var poller = Poller()
