@@ -67,6 +67,13 @@ public struct ByteReader: Sendable {
         return list
     }
 
+    /// The next bytes, as many as that.
+    public mutating func bytes(_ count: Int) throws(FrameError) -> ArraySlice<UInt8> {
+        guard count >= 0, rest.count >= count else { throw .truncated }
+        defer { rest = rest.dropFirst(count) }
+        return rest.prefix(count)
+    }
+
     /// All bytes that are left.
     public mutating func remainder() -> ArraySlice<UInt8> {
         defer { rest = [] }

@@ -8,6 +8,9 @@ public enum PortName {
     public static let control = "org.bpftest.control"
     public static let standardOutput = "org.bpftest.stdout"
     public static let standardError = "org.bpftest.stderr"
+    /// Only in machines with network cards: docs/drivers.md.
+    public static let wire = "org.bpftest.wire"
+    /// Those that every machine has.
     public static let all = [control, standardOutput, standardError]
 }
 
