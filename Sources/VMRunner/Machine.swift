@@ -43,6 +43,8 @@ public final class Machine {
     public private(set) var cpuTime = Duration.zero
 
     private let process: OwnedFD
+    /// The far ends of its network cards; nil: it has none.
+    private var wire: Wire?
     private let cancellation: Cancellation
     private let channels: [Channel]
     private var open: [Bool]
@@ -97,6 +99,7 @@ public final class Machine {
         let started = try Self.start(qemu, settings, start, name)
         pid = started.pid
         channels = started.channels
+        wire = started.wire
         open = channels.map { _ in true }
         do {
             process = try Descriptors.process(pid)
@@ -152,7 +155,7 @@ public final class Machine {
 
     private static func start(
         _ qemu: QEMU, _ settings: MachineSettings, _ begin: Start, _ name: String?
-    ) throws(MachineError) -> (pid: Int32, channels: [Channel]) {
+    ) throws(MachineError) -> (pid: Int32, channels: [Channel], wire: Wire?) {
         do {
             let roles: [Channel.Role] = [.console, .monitor, .control, .output, .error]
             var ours: [Channel] = []
@@ -183,7 +186,15 @@ public final class Machine {
             for (index, file) in begin.descriptors.enumerated() { spawn.descriptors[firstFile + CInt(index)] = file }
             spawn.dieWithThread = true
             spawn.newSession = true
-            return (try spawn.start(), ours)
+            let wiring = settings.cards.isEmpty ? nil : try Wiring(cards: settings.cards)
+            wiring?.add(to: &spawn, from: numbers.wire)
+            let pid = try spawn.start()
+            do {
+                return (pid, ours, try wiring?.connect())
+            } catch {
+                killAndReap(pid)
+                throw error
+            }
         } catch let error as SpawnError {
             throw .qemu("\(error)")
         } catch let error as Errno {
@@ -339,6 +350,7 @@ public final class Machine {
             + .microseconds(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec)
         let how = ProcessEnd(waitStatus: status)
         end = how
+        wire = nil
         pending.append(.ended(how))
     }
 
@@ -502,5 +514,6 @@ public final class Machine {
             .seconds(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
             + .microseconds(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec)
         end = ProcessEnd(waitStatus: status)
+        wire = nil
     }
 }

@@ -14,6 +14,8 @@ public struct MachineSettings: Sendable, Equatable {
     public var memoryMiB = 256
     public var cpus = 1
     public var accelerator = Accelerator.tcg
+    /// Network cards; their far ends are driven by the guest through a port of its own (docs/drivers.md).
+    public var cards: [NetworkCard] = []
     /// Added to the end of the kernel command line, so that they win over the defaults.
     public var kernelArguments: [String] = []
     /// Every kernel message on the console, from the first moment on: for a boot that hangs in silence.
@@ -38,6 +40,8 @@ public struct MachineSettings: Sendable, Equatable {
         // An emulated processor that gets no time for a while makes the kernel panic over its own test of the timer
         // ("IO-APIC + timer doesn't work!"); guests of KVM skip that test by themselves.
         if accelerator == .tcg { words.append("no_timer_check") }
+        // Init loads their drivers, which other machines do without.
+        if !cards.isEmpty { words.append("bpftest.cards=\(cards.count)") }
         if let securityModules { words.append("lsm=\(securityModules)") }
         return (words + kernelArguments).joined(separator: " ")
     }

@@ -20,8 +20,11 @@ public struct QEMUCommandLine: Sendable {
         public var control: CInt
         public var output: CInt
         public var error: CInt
+        /// The port of the wire; those of the cards follow it.
+        public var wire: CInt
 
-        public init(console: CInt, qmp: CInt, control: CInt, output: CInt, error: CInt) {
+        public init(console: CInt, qmp: CInt, control: CInt, output: CInt, error: CInt, wire: CInt = 10) {
+            self.wire = wire
             self.console = console
             self.qmp = qmp
             self.control = control
@@ -93,10 +96,23 @@ public struct QEMUCommandLine: Sendable {
         }
         line += characterDevice("console", "-serial", "chardev:console") { $0.console }
         line += characterDevice("qmp", "-mon", "chardev=qmp,mode=control") { $0.qmp }
-        line += ["-device", "virtio-serial-pci,max_ports=4"]
+        line += ["-device", "virtio-serial-pci,max_ports=\(settings.cards.isEmpty ? 4 : 5)"]
         line += port("control", PortName.control) { $0.control }
         line += port("stdout", PortName.standardOutput) { $0.output }
         line += port("stderr", PortName.standardError) { $0.error }
+        line += cards()
+        return line
+    }
+
+    private func cards() -> [String] {
+        guard !settings.cards.isEmpty else { return [] }
+        var line = port("wire", PortName.wire) { $0.wire }
+        for (number, card) in settings.cards.enumerated() {
+            // Nobody at a terminal drives the other end.
+            var socket: CInt?
+            if case .inherited(let channels) = wiring { socket = channels.wire + 1 + CInt(number) }
+            line += card.arguments(number: number, socket: socket)
+        }
         return line
     }
 

@@ -51,6 +51,30 @@ import Testing
         #expect(lsm?.contains(" lsm=yama,bpf") == true)
     }
 
+    @Test func aCardComesWithItsCableAndThePortOfTheWire() {
+        let arguments = line { $0.cards = [.virtioNet, .igb] }.arguments
+        #expect(arguments.contains("virtio-serial-pci,max_ports=5"))
+        #expect(arguments.contains("virtserialport,chardev=wire,name=org.bpftest.wire"))
+        #expect(arguments.contains("socket,id=wire,fd=10"))
+        #expect(arguments.contains("stream,id=net0,addr.type=fd,addr.str=11"))
+        #expect(arguments.contains("virtio-net-pci,mac=02:62:70:66:00:00,romfile=,netdev=net0"))
+        #expect(arguments.contains("stream,id=net1,addr.type=fd,addr.str=12"))
+        #expect(arguments.contains("igb,mac=02:62:70:66:00:01,romfile=,netdev=net1"))
+        #expect(value("-append", arguments)?.contains(" bpftest.cards=2") == true)
+        #expect(value("-append", line().arguments)?.contains("bpftest.cards") == false)
+        // Nobody at a terminal has the other ends.
+        let terminal = line({ $0.cards = [.e1000e] }, wiring: .terminal(directory: "/tmp")).arguments
+        #expect(terminal.contains("e1000e,mac=02:62:70:66:00:00,romfile="))
+        #expect(!terminal.contains { $0.hasPrefix("stream,") })
+    }
+
+    @Test func oldQEMUsHaveNotEveryCard() {
+        let qemu = { QEMU(path: "/q", version: $0, hasSandbox: true) }
+        #expect(!NetworkCard.igb.isSupported(by: qemu("7.2.22")) && NetworkCard.igb.isSupported(by: qemu("8.0.0")))
+        #expect(NetworkCard.e1000e.isSupported(by: qemu("7.2.0")) && !NetworkCard.e1000e.isSupported(by: qemu("7.1.0")))
+        #expect(NetworkCard.virtioNet.isSupported(by: qemu("10.0.2")))
+    }
+
     @Test func theShellTextCanBePasted() {
         let text = line(wiring: .terminal(directory: "/tmp")).shellText
         #expect(text.contains("-initrd '/i mage.cpio'"))
