@@ -6,7 +6,8 @@ internal import SystemPackage
 
 /// The kernel modules that the guest image brings along.
 enum Modules {
-    /// One path a line, in load order; `?` in front of a path: the guest can do without it.
+    /// One path a line, in load order; `?` in front of a path: the guest can do without it; `+`: so it can, and loads
+    /// it only in a machine that has network cards.
     private static let list = "/etc/bpftest/modules"
 
     /// Loads them in order.
@@ -15,7 +16,8 @@ enum Modules {
     /// - Throws: at a required module that does not load.
     static func load(_ notes: inout [String]) throws {
         for line in try lines() {
-            let optional = line.hasPrefix("?")
+            if line.hasPrefix("+"), !hasCards { continue }
+            let optional = line.hasPrefix("?") || line.hasPrefix("+")
             let path = optional ? String(line.dropFirst()) : line
             guard let error = insert(path) else { continue }
             let sentence = "module \(path) does not load: \(error.name)"
@@ -23,6 +25,15 @@ enum Modules {
             notes.append(sentence)
         }
     }
+
+    /// The host says so on the kernel's command line.
+    private static let hasCards: Bool = {
+        // Without /proc nothing works, which is said elsewhere.
+        let line = (try? readFile("/proc/cmdline")) ?? []
+        return String(decoding: line, as: UTF8.self).split(whereSeparator: \.isWhitespace).contains {
+            $0.hasPrefix("bpftest.cards=")
+        }
+    }()
 
     private static func lines() throws -> [String] {
         // A kernel with everything built in has no list.

@@ -23,12 +23,16 @@ import Testing
     @Test func machinesOfDifferentKindsAreDifferentMachines() {
         var plan = plan(.none)
         plan.cases.append(["e"])
-        plan.cpus = [1, 2, 1]
+        plan.machines = [1, 2, 1].map { MachineKind(cpus: $0) }
         let units = plan.units(round: 0)
         #expect(units.map { $0.parts.map(\.cases) } == [[["a", "b", "c"], ["e"]], [["d"]]])
-        #expect(units.map(\.cpus) == [1, 2])
+        var carded = plan
+        carded.machines[2].cards = [.igb]
+        #expect(carded.units(round: 0).map { $0.parts.map(\.cases) } == [[["a", "b", "c"]], [["d"]], [["e"]]])
+        #expect(carded.units(round: 0).map(\.machine.cards) == [[], [], [.igb]])
+        #expect(units.map(\.machine.cpus) == [1, 2])
         plan.isolation = .case
-        #expect(plan.units(round: 0).map(\.cpus) == [1, 1, 1, 2, 1])
+        #expect(plan.units(round: 0).map(\.machine.cpus) == [1, 1, 1, 2, 1])
     }
 
     @Test func aCaseThatWantsAMachineForItselfGetsIt() {

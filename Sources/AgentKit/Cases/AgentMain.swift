@@ -129,7 +129,9 @@ enum Catalogue {
                 + "\"since\":\(since),\"needs\":[\(needs)]" + (one.alone ? ",\"alone\":true}" : "}")
         }
         let cpus = suite.cpus > 1 ? "\"cpus\":\(suite.cpus)," : ""
-        return "{\"suite\":\(JSONText.quote(suite.name)),\"title\":\(JSONText.quote(suite.title)),\(cpus)"
+        let names = suite.cards.map { JSONText.quote($0) }.joined(separator: ",")
+        let cards = suite.cards.isEmpty ? "" : "\"cards\":[\(names)],"
+        return "{\"suite\":\(JSONText.quote(suite.name)),\"title\":\(JSONText.quote(suite.title)),\(cpus)\(cards)"
             + "\"cases\":[\(cases.joined(separator: ","))]\(more)}\n"
     }
 }

@@ -17,6 +17,8 @@ public struct Suite: Sendable {
     public let isolation: Isolation
     /// Processors that a machine must have at least: more than one for what happens between two.
     public let cpus: Int
+    /// Network cards that a machine for the suite must have, by QEMU's names; `Wire` reaches their far ends.
+    public let cards: [String]
     /// Run once before the first case whose needs are met, in the process that all cases are forked from; also in
     /// advance, before it is known which suite's cases come. What it leaves in the kernel must not disturb others'.
     public let prepare: @Sendable () throws -> Void
@@ -28,16 +30,18 @@ public struct Suite: Sendable {
     ///   - name: unique among all suites; `subject.part`.
     ///   - title: what the suite is about, in a line.
     ///   - cpus: processors that a machine for the suite must have at least.
+    ///   - cards: network cards that a machine for the suite must have, such as `Wire.everyCard`.
     ///   - objects: BPF objects that cases load, relative to `BPFObject.directory`.
     ///   - prepare: brings in what all cases use, such as loaded objects. When it throws, every case fails.
     public init(
-        _ name: String, _ title: String, isolation: Isolation = [], cpus: Int = 1,
+        _ name: String, _ title: String, isolation: Isolation = [], cpus: Int = 1, cards: [String] = [],
         objects: [String] = [], prepare: @escaping @Sendable () throws -> Void = {}, @CaseBuilder cases: () -> [Case]
     ) {
         self.name = name
         self.title = title
         self.isolation = isolation
         self.cpus = cpus
+        self.cards = cards
         self.prepare = prepare
         self.objects = objects
         self.cases = cases()

@@ -13,11 +13,16 @@ public struct GuestImage: Sendable {
     /// What cases use where the kernel has it.
     static let wanted = [
         "veth", "dummy", "sch_ingress", "cls_bpf", "netkit",
+        // Found by the crypto API's own means where it is built in; nf_conntrack wants it.
+        "crc32c_generic",
         // Kernel functions that are in modules register when these are loaded: a guest has no modprobe.
         "nf_conntrack", "nf_nat", "xfrm_interface",
         // States for bpf_xdp_get_xfrm_state are made over netlink.
         "xfrm_user",
     ]
+
+    /// Drivers of network cards: loaded only in machines that have some.
+    static let drivers = ["virtio_net", "e1000e", "igb"]
 
     /// Makes the image for a kernel, or finds it in the cache.
     ///
@@ -31,10 +36,10 @@ public struct GuestImage: Sendable {
         }
         let modules = try await modules(of: kernel)
         var key = ByteWriter()
-        key.append("image 1")
+        key.append("image 2")
         key.append(XXH64.hash(Array(program)))
         for module in modules {
-            key.append(module.name)
+            key.append("\(module.mark)\(module.name)")
             key.append(try stamp(module.file))
         }
         let name = "\(kernel.release)-\(String(XXH64.hash(key.bytes), radix: 16)).cpio"
@@ -48,7 +53,7 @@ public struct GuestImage: Sendable {
         var list = ""
         for module in modules {
             archive.file("lib/modules/\(module.name).ko", mode: 0o644, try await content(module.file))
-            list += "\(required.contains(module.name) ? "" : "?")/lib/modules/\(module.name).ko\n"
+            list += "\(module.mark)/lib/modules/\(module.name).ko\n"
         }
         archive.file("etc/bpftest/modules", mode: 0o644, Data(list.utf8))
         do {
@@ -63,6 +68,8 @@ public struct GuestImage: Sendable {
     private struct Module {
         var name: String
         var file: FilePath
+        /// What init makes of it: docs/kernels.md, "What goes into the guest".
+        var mark: String
     }
 
     private static func stamp(_ file: FilePath) throws(HarnessError) -> String {
@@ -87,7 +94,12 @@ public struct GuestImage: Sendable {
                         + "give its modules (--modules DIR)")
             }
         }
-        return tree.loadOrder(required + wanted).map { Module(name: $0.name, file: root.appending($0.path)) }
+        let common = Set(tree.loadOrder(required + wanted).map(\.name))
+        // In the order of their dependencies; what only drivers depend on is loaded with them.
+        return tree.loadOrder(required + wanted + drivers).map { module in
+            let mark = required.contains(module.name) ? "" : common.contains(module.name) ? "?" : "+"
+            return Module(name: module.name, file: root.appending(module.path), mark: mark)
+        }
     }
 
     private static func moduleTree(_ kernel: KernelBuild, _ root: FilePath) async throws(HarnessError) -> ModuleTree {

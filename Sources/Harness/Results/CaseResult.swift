@@ -81,6 +81,8 @@ public struct SuiteListing: Sendable, Codable, Equatable {
     public var title: String
     /// Processors that a machine for it must have at least; nil: one.
     public var cpus: Int?
+    /// Network cards that a machine for it must have; nil: none.
+    public var cards: [String]?
     public var cases: [CaseListing]
     /// Of an object file: what keeps it from being run.
     public var problem: ObjectFile.Problem?

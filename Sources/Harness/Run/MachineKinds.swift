@@ -1,11 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import VMRunner
 
-/// Sources of machines that have more processors than the others of a run, for suites that want them.
+/// What a suite wants its machines to have beyond what all of a run have.
+struct MachineKind: Sendable, Hashable {
+    /// Processors, at least.
+    var cpus = 1
+    var cards: [NetworkCard] = []
+
+    /// A machine that does for both.
+    func joined(_ other: MachineKind) -> MachineKind {
+        MachineKind(cpus: max(cpus, other.cpus), cards: cards.isEmpty ? other.cards : cards)
+    }
+
+    /// For people.
+    var text: String {
+        let network = cards.isEmpty ? [] : [cards.map(\.rawValue).joined(separator: ", ")]
+        return ((cpus > 1 ? ["\(cpus) processors"] : []) + network).joined(separator: ", ")
+    }
+}
+
+/// Sources of machines that have more than the others of a run, for suites that want them.
 ///
 /// Made when the first unit wants one: most runs need none.
 final class MachineKinds: Sendable {
-    /// How a kernel that boots with fewer processors failed to boot with these.
+    /// How a kernel that boots with less failed to boot with this.
     struct Broken: Error {
         let failure: BootFailure
         let console: [String]
@@ -13,7 +31,7 @@ final class MachineKinds: Sendable {
 
     private struct Kind: Hashable {
         var kernel: Int
-        var cpus: Int
+        var machine: MachineKind
     }
 
     private enum Entry {
@@ -27,9 +45,9 @@ final class MachineKinds: Sendable {
     ///
     /// - Parameter make: called by the first who asks; when it throws, the next one tries again.
     func source(
-        kernel: Int, cpus: Int, make: () throws(HarnessError) -> Result<MachineSource, Broken>
+        kernel: Int, machine: MachineKind, make: () throws(HarnessError) -> Result<MachineSource, Broken>
     ) throws(HarnessError) -> Result<MachineSource, Broken> {
-        let kind = Kind(kernel: kernel, cpus: cpus)
+        let kind = Kind(kernel: kernel, machine: machine)
         let known = entries.wait { entries -> Result<MachineSource, Broken>?? in
             switch entries[kind] {
             case .making: return nil

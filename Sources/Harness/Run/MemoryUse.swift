@@ -25,6 +25,7 @@ public final class MemoryUse: Sendable {
 
     private static func key(_ settings: MachineSettings) -> String {
         "\(settings.accelerator) \(settings.memoryMiB) MiB \(settings.cpus) cpu"
+            + (settings.cards.isEmpty ? "" : " \(settings.cards.count) cards")
     }
 
     /// Looks at a running machine, once for each kind of machine in a run.

@@ -35,7 +35,7 @@ public struct Runner: Sendable {
         let deadline = options.runLimit.map { ContinuousClock.now + $0 }
         let plan = Plan(
             seed: options.seed, isolation: options.isolation, kernels: kernels.count,
-            cases: selections.map { $0.cases.map(\.id) }, cpus: selections.map { $0.suite.cpus ?? 1 },
+            cases: selections.map { $0.cases.map(\.id) }, machines: selections.map { machine($0.suite) },
             alone: selections.map { selection in
                 Set(selection.cases.filter { $0.alone == true }.map(\.id))
             },
@@ -137,14 +137,21 @@ public struct Runner: Sendable {
         if let trouble { throw trouble }
     }
 
+    /// What a suite's machines must have, as far as this QEMU can give it; cases that miss a card say so.
+    private func machine(_ suite: SuiteListing) -> MachineKind {
+        let cards = (suite.cards ?? []).compactMap { NetworkCard(rawValue: $0) }
+        return MachineKind(cpus: suite.cpus ?? 1, cards: cards.filter { $0.isSupported(by: qemu) })
+    }
+
     /// What a worker makes a kernel's machines with.
     private func factories(
         _ selections: [Selection], _ work: WorkFolder
     ) -> RunContext.MakesFactory {
         let agents = selections.map(\.agent).reduce(into: [Agent]()) { if !$0.contains($1) { $0.append($1) } }
-        return { [self] (kernel, cpus, log) throws(HarnessError) in
+        return { [self] (kernel, machine, log) throws(HarnessError) in
             var runner = self
-            runner.options.settings.cpus = max(options.settings.cpus, cpus)
+            runner.options.settings.cpus = max(options.settings.cpus, machine.cpus)
+            runner.options.settings.cards = machine.cards
             return try runner.factory(kernel, agents, work, log)
         }
     }

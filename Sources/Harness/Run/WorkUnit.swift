@@ -28,8 +28,8 @@ struct WorkUnit: Sendable {
     var kernel: Int
     var round: Int
     var parts: [Part]
-    /// Processors that its machine must have at least.
-    var cpus = 1
+    /// What its machine must have.
+    var machine = MachineKind()
     var purpose = Purpose.plain
     /// From earlier runs.
     var expected: Duration = .zero
@@ -51,8 +51,8 @@ struct Plan: Sendable {
     var kernels: Int
     /// Selection by selection, the ids of its cases as given.
     var cases: [[String]]
-    /// Selection by selection, the processors that its machines must have; one where nothing is said.
-    var cpus: [Int] = []
+    /// Selection by selection, what its machines must have; nothing but the usual where nothing is said.
+    var machines: [MachineKind] = []
     /// Selection by selection, the cases that want a machine for themselves, whatever the isolation.
     var alone: [Set<String>] = []
     /// The machines' share of the time, where earlier runs tell: kernel, selection, case.
@@ -74,7 +74,7 @@ struct Plan: Sendable {
         return (0..<kernels).flatMap { kernel -> [WorkUnit] in
             groups(parts).map { group in
                 var unit = WorkUnit(kernel: kernel, round: round, parts: group)
-                unit.cpus = group.map { cpus(of: $0.selection) }.max() ?? 1
+                unit.machine = group.reduce(MachineKind()) { $0.joined(machine(of: $1.selection)) }
                 for part in group {
                     for one in part.cases { unit.expected += expected(kernel, part.selection, one) ?? .zero }
                 }
@@ -83,8 +83,8 @@ struct Plan: Sendable {
         }
     }
 
-    private func cpus(of selection: Int) -> Int {
-        selection < cpus.count ? cpus[selection] : 1
+    private func machine(of selection: Int) -> MachineKind {
+        selection < machines.count ? machines[selection] : MachineKind()
     }
 
     /// What shares a machine: as the isolation says, but machines of different kinds are different machines, and a case
@@ -106,8 +106,8 @@ struct Plan: Sendable {
             // One machine of each kind, in the order of their first parts.
             groups = []
             for part in shared {
-                let kind = cpus(of: part.selection)
-                if let known = groups.firstIndex(where: { cpus(of: $0[0].selection) == kind }) {
+                let kind = machine(of: part.selection)
+                if let known = groups.firstIndex(where: { machine(of: $0[0].selection) == kind }) {
                     groups[known].append(part)
                 } else {
                     groups.append([part])

@@ -19,7 +19,7 @@ extension Worker {
                 urgent: WorkUnit(
                     kernel: unit.kernel, round: unit.round,
                     parts: [WorkUnit.Part(selection: attempt.selection, cases: [attempt.result.name.id])],
-                    cpus: unit.cpus,
+                    machine: unit.machine,
                     purpose: .confirm(attempt, before: before)))
         }
     }

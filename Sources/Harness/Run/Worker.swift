@@ -24,12 +24,13 @@ struct RunContext: Sendable {
     var selections: [Selection]
     var options: RunOptions
     var deadline: ContinuousClock.Instant?
-    /// A kernel, the processors that its machines must have at least, and what gets the log.
+    /// A kernel, what its machines must have, and what gets the log.
     typealias MakesFactory =
-        @Sendable (PreparedKernel, Int, @escaping @Sendable (String) -> Void) throws(HarnessError) -> MachineFactory
+        @Sendable (PreparedKernel, MachineKind, @escaping @Sendable (String) -> Void) throws(HarnessError)
+        -> MachineFactory
     /// Makes a kernel's factory; called by the worker that makes the kernel's machines first.
     var factory: MakesFactory
-    /// Machines with more processors than the others of a run.
+    /// Machines that have more than the others of a run.
     var kinds: MachineKinds
     /// Start the next machine before it is needed: there are processors to spare.
     var warmsAhead: Bool
@@ -46,7 +47,7 @@ final class Worker {
     let context: RunContext
     let schedule: Schedule
     let judges: [Judge]
-    private var spare: (kernel: Int, cpus: Int, machine: Machine)?
+    private var spare: (kernel: Int, settings: MachineSettings, machine: Machine)?
 
     init(number: Int, context: RunContext, schedule: Schedule) {
         self.number = number
@@ -87,9 +88,9 @@ final class Worker {
         let name = context.name(kernel)
         context.send(.idle(worker: number, doing: "booting \(name)"))
         let send = context.send
-        let factory = try context.factory(context.kernels[kernel], 1) { send(.log($0)) }
+        let factory = try context.factory(context.kernels[kernel], MachineKind()) { send(.log($0)) }
         do {
-            let source = try factory.source { machine in self.spare = (kernel, machine.settings.cpus, machine) }
+            let source = try factory.source { machine in self.spare = (kernel, machine.settings, machine) }
             let comments = ["accelerator: \(source.reason)"] + source.notes.map { "guest: \($0)" }
             context.send(.kernelReady(kernel, comments: comments))
             schedule.made(source, kernel: kernel)
@@ -111,17 +112,19 @@ final class Worker {
         return "\(error)\(console)"
     }
 
-    /// The source of the machines that a unit wants: the kernel's own, or one for machines with more processors.
+    /// The source of the machines that a unit wants: the kernel's own, or one for machines that have more.
     ///
     /// - Returns: how the kernel failed to boot with these.
     func source(
         for unit: WorkUnit, _ source: MachineSource
     ) throws(HarnessError) -> Result<MachineSource, MachineKinds.Broken> {
-        guard unit.cpus > source.settings.cpus else { return .success(source) }
-        return try context.kinds.source(kernel: unit.kernel, cpus: unit.cpus) { () throws(HarnessError) in
-            context.send(.idle(worker: number, doing: "booting with \(unit.cpus) processors"))
+        guard unit.machine.cpus > source.settings.cpus || unit.machine.cards != source.settings.cards else {
+            return .success(source)
+        }
+        return try context.kinds.source(kernel: unit.kernel, machine: unit.machine) { () throws(HarnessError) in
+            context.send(.idle(worker: number, doing: "booting with \(unit.machine.text)"))
             let send = context.send
-            let factory = try context.factory(context.kernels[unit.kernel], unit.cpus) { send(.log($0)) }
+            let factory = try context.factory(context.kernels[unit.kernel], unit.machine) { send(.log($0)) }
             do throws(MachineError) {
                 return .success(try factory.source { $0.kill() })
             } catch .boot(let failure, let console) {
@@ -140,7 +143,7 @@ final class Worker {
     func freshMachine(
         _ kernel: Int, _ source: MachineSource
     ) throws(HarnessError) -> (machine: Machine?, failure: (BootFailure, [String])?) {
-        if let spare, spare.kernel == kernel, spare.cpus == source.settings.cpus, spare.machine.end == nil {
+        if let spare, spare.kernel == kernel, spare.settings == source.settings, spare.machine.end == nil {
             self.spare = nil
             return (spare.machine, nil)
         }
@@ -160,12 +163,12 @@ final class Worker {
     func warmAhead(_ kernel: Int, _ source: MachineSource) throws(HarnessError) {
         guard context.warmsAhead, source.zygote != nil else { return }
         if let spare {
-            if spare.kernel == kernel, spare.cpus == source.settings.cpus { return }
+            if spare.kernel == kernel, spare.settings == source.settings { return }
             spare.machine.kill()
             self.spare = nil
         }
         if let machine = try freshMachine(kernel, source).machine {
-            spare = (kernel, source.settings.cpus, machine)
+            spare = (kernel, source.settings, machine)
         }
     }
 
