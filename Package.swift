@@ -48,7 +48,7 @@ let package = Package(
             name: "CBpf", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev", "libelf-dev", "zlib1g-dev"])]),
         .target(name: "CBtfCache", dependencies: ["CBpf"]),
         .target(
-            name: "AgentKit", dependencies: ["TAP", "LinuxIO", "CLinux", "CBpf", "CBtfCache", system],
+            name: "AgentKit", dependencies: ["TAP", "GuestProtocol", "LinuxIO", "CLinux", "CBpf", "CBtfCache", system],
             swiftSettings: strict),
         .target(name: "CGuestInit"),
         .target(
@@ -72,13 +72,16 @@ let package = Package(
         .target(
             name: "HelperSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Helpers",
             swiftSettings: strict),
+        .target(
+            name: "DriverSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Drivers",
+            swiftSettings: strict),
         .executableTarget(
             name: "bpftest-init", dependencies: ["GuestInit"], swiftSettings: guestSwift, linkerSettings: guestLinker),
         .executableTarget(
             name: "bpftest-agent",
             dependencies: [
                 "AgentKit", "MprogSuites", "KfuncSuites", "KptrSuites", "DynptrSuites", "NamespaceSuites",
-                "HelperSuites",
+                "HelperSuites", "DriverSuites",
             ], swiftSettings: guestSwift, linkerSettings: guestLinker + cachesBTF),
         .executableTarget(name: "bpftest-faults", swiftSettings: guestSwift, linkerSettings: guestLinker),
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import AgentKit
+internal import DriverSuites
 internal import DynptrSuites
 internal import HelperSuites
 internal import KfuncSuites
@@ -12,6 +13,7 @@ internal import NamespaceSuites
 struct Main {
     static func main() {
         AgentMain.run(
-            mprogSuites + kfuncSuites + kptrSuites + dynptrSuites + namespaceSuites + helperSuites)
+            mprogSuites + kfuncSuites + kptrSuites + dynptrSuites + namespaceSuites + helperSuites
+                + driverSuites)
     }
 }

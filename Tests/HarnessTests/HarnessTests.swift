@@ -239,10 +239,11 @@ import VMRunner
     ])
     static let suites: Set<String> = [
         "MprogSuites", "KfuncSuites", "KptrSuites", "DynptrSuites", "NamespaceSuites", "HelperSuites",
+        "DriverSuites",
     ]
     static let allowed: [(folder: String, imports: Set<String>, foundation: Bool)] = [
         ("GuestProtocol", [], false), ("TAP", [], false), ("LinuxIO", ["CLinux"], false),
-        ("AgentKit", ["TAP", "LinuxIO", "CBpf", "CLinux"], false),
+        ("AgentKit", ["TAP", "GuestProtocol", "LinuxIO", "CBpf", "CLinux"], false),
         ("GuestInit", ["GuestProtocol", "LinuxIO", "CLinux", "CGuestInit"], false),
         ("Agents", ["AgentKit", "LinuxIO"], false), ("VMRunner", ["GuestProtocol", "LinuxIO", "CLinux"], true),
         ("Harness", ["VMRunner", "TAP", "LinuxIO", "GuestProtocol", "GRDB"], true), ("TerminalUI", ["Harness"], false),

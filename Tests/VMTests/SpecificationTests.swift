@@ -8,7 +8,7 @@ extension MachineTests {
     @Suite(.serialized)
     struct Specification {
         /// The subjects that are complete: every id has a case, or a reason why it has none.
-        private static let subjects: Set<Character> = ["K", "P", "D", "I", "H", "N"]
+        private static let subjects: Set<Character> = ["K", "P", "D", "I", "H", "N", "V"]
 
         private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("docs/semantics").path
@@ -28,7 +28,9 @@ extension MachineTests {
         }
 
         private static func specified() throws -> [String] {
-            try ["kfuncs.md", "kptr.md", "dynptr-iters.md", "namespaces.md", "mprog.md"].flatMap { try ids(in: $0) }
+            try ["kfuncs.md", "kptr.md", "dynptr-iters.md", "namespaces.md", "mprog.md", "drivers.md"].flatMap {
+                try ids(in: $0)
+            }
         }
 
         private static func running() throws -> Set<String> {

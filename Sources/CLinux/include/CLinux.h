@@ -5,6 +5,7 @@
 #include "clinux_bpf.h"
 #include "clinux_keys.h"
 #include "clinux_namespaces.h"
+#include "clinux_packets.h"
 #include "clinux_spawn.h"
 #include "clinux_system.h"
 #include "clinux_terminal.h"
