@@ -42,6 +42,7 @@ let package = Package(
         .target(name: "LinuxIO", dependencies: ["CLinux", system], swiftSettings: strict),
         .target(name: "GuestProtocol", swiftSettings: strict),
         .target(name: "TAP", swiftSettings: strict),
+        .target(name: "Exploration", swiftSettings: strict),
 
         // The guest's side: no Foundation.
         .systemLibrary(
@@ -110,6 +111,7 @@ let package = Package(
             linkerSettings: [.unsafeFlags(["-static-stdlib", "-L\(Context.packageDirectory)/scripts/link"])]),
 
         // Pure tests and tests on real sockets and processes; VMTests boots real kernels.
+        .testTarget(name: "ExplorationTests", dependencies: ["Exploration"], swiftSettings: strict),
         .testTarget(name: "TAPTests", dependencies: ["TAP"], swiftSettings: strict),
         .testTarget(name: "GuestProtocolTests", dependencies: ["GuestProtocol"], swiftSettings: strict),
         .testTarget(name: "LinuxIOTests", dependencies: ["LinuxIO", "CLinux", system], swiftSettings: strict),
