@@ -76,13 +76,16 @@ let package = Package(
         .target(
             name: "DriverSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Drivers",
             swiftSettings: strict),
+        .target(
+            name: "ExploreSuites", dependencies: ["AgentKit", "Exploration", "LinuxIO", system],
+            path: "Sources/Agents/Explore", swiftSettings: strict),
         .executableTarget(
             name: "bpftest-init", dependencies: ["GuestInit"], swiftSettings: guestSwift, linkerSettings: guestLinker),
         .executableTarget(
             name: "bpftest-agent",
             dependencies: [
                 "AgentKit", "MprogSuites", "KfuncSuites", "KptrSuites", "DynptrSuites", "NamespaceSuites",
-                "HelperSuites", "DriverSuites",
+                "HelperSuites", "DriverSuites", "ExploreSuites",
             ], swiftSettings: guestSwift, linkerSettings: guestLinker + cachesBTF),
         .executableTarget(name: "bpftest-faults", swiftSettings: guestSwift, linkerSettings: guestLinker),
 
@@ -92,7 +95,7 @@ let package = Package(
         .target(
             name: "Harness",
             dependencies: [
-                "VMRunner", "GuestProtocol", "TAP", "LinuxIO", system,
+                "VMRunner", "GuestProtocol", "TAP", "LinuxIO", "Exploration", system,
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "GRDB", package: "GRDB.swift"),
             ], swiftSettings: strict),
@@ -103,7 +106,7 @@ let package = Package(
         .executableTarget(
             name: "bpftest",
             dependencies: [
-                "Harness", "TerminalUI", "VMRunner", "TAP", "LinuxIO", system,
+                "Harness", "TerminalUI", "VMRunner", "TAP", "LinuxIO", "Exploration", system,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             // Installed, it needs no Swift toolchain and no libsqlite3.

@@ -2,6 +2,7 @@
 internal import AgentKit
 internal import DriverSuites
 internal import DynptrSuites
+internal import ExploreSuites
 internal import HelperSuites
 internal import KfuncSuites
 internal import KptrSuites
@@ -14,6 +15,6 @@ struct Main {
     static func main() {
         AgentMain.run(
             mprogSuites + kfuncSuites + kptrSuites + dynptrSuites + namespaceSuites + helperSuites
-                + driverSuites)
+                + driverSuites + explorationSuites)
     }
 }

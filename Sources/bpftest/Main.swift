@@ -9,7 +9,8 @@ struct BPFTest: AsyncParsableCommand {
         abstract: "Tests what a Linux kernel promises to BPF programs: a kernel goes in, TAP comes out.",
         version: bpftestVersion,
         subcommands: [
-            RunCommand.self, ListCommand.self, KernelsCommand.self, ZygotesCommand.self, HistoryCommand.self,
+            RunCommand.self, ListCommand.self,
+            ExploreCommand.self, KernelsCommand.self, ZygotesCommand.self, HistoryCommand.self,
             FlakesCommand.self,
             SlowestCommand.self, DoctorCommand.self,
         ])

@@ -255,8 +255,14 @@ struct RunCommand: AsyncParsableCommand {
     ) async throws(HarnessError) -> [PreparedKernel] {
         // Listing the built-in suites needs no kernel.
         if list, agent.isEmpty { return [] }
+        return try await Self.prepareKernels(kernel, modules: modules, guestFiles, folders)
+    }
+
+    static func prepareKernels(
+        _ specs: [String], modules: String?, _ guestFiles: GuestFiles, _ folders: Folders
+    ) async throws(HarnessError) -> [PreparedKernel] {
         var kernels: [PreparedKernel] = []
-        for spec in kernel {
+        for spec in specs {
             let store = KernelStore(folders: folders) { Terminal.log("bpftest: \($0)") }
             let build = try await store.resolve(spec, modules: modules.map { FilePath($0) })
             if let config = build.config {
@@ -312,7 +318,7 @@ struct RunCommand: AsyncParsableCommand {
         return 0
     }
 
-    private static func cancellation() throws(HarnessError) -> Cancellation {
+    static func cancellation() throws(HarnessError) -> Cancellation {
         do {
             return try Cancellation()
         } catch {
@@ -320,7 +326,7 @@ struct RunCommand: AsyncParsableCommand {
         }
     }
 
-    private static func qemu(_ environment: [String: String]) throws(HarnessError) -> QEMU {
+    static func qemu(_ environment: [String: String]) throws(HarnessError) -> QEMU {
         do {
             return try QEMU.find(environment: environment)
         } catch {

@@ -235,18 +235,20 @@ import VMRunner
 
     static let ours: Set<String> = suites.union([
         "GuestProtocol", "TAP", "CLinux", "LinuxIO", "CBpf", "AgentKit", "GuestInit", "CGuestInit", "VMRunner",
-        "Harness", "TerminalUI", "GRDB",
+        "Harness", "TerminalUI", "GRDB", "Exploration",
     ])
     static let suites: Set<String> = [
         "MprogSuites", "KfuncSuites", "KptrSuites", "DynptrSuites", "NamespaceSuites", "HelperSuites",
-        "DriverSuites",
+        "DriverSuites", "ExploreSuites",
     ]
     static let allowed: [(folder: String, imports: Set<String>, foundation: Bool)] = [
-        ("GuestProtocol", [], false), ("TAP", [], false), ("LinuxIO", ["CLinux"], false),
+        ("GuestProtocol", [], false), ("TAP", [], false), ("Exploration", [], false), ("LinuxIO", ["CLinux"], false),
         ("AgentKit", ["TAP", "GuestProtocol", "LinuxIO", "CBpf", "CLinux"], false),
         ("GuestInit", ["GuestProtocol", "LinuxIO", "CLinux", "CGuestInit"], false),
-        ("Agents", ["AgentKit", "LinuxIO"], false), ("VMRunner", ["GuestProtocol", "LinuxIO", "CLinux"], true),
-        ("Harness", ["VMRunner", "TAP", "LinuxIO", "GuestProtocol", "GRDB"], true), ("TerminalUI", ["Harness"], false),
+        ("Agents", ["AgentKit", "LinuxIO", "Exploration"], false),
+        ("VMRunner", ["GuestProtocol", "LinuxIO", "CLinux"], true),
+        ("Harness", ["VMRunner", "TAP", "LinuxIO", "GuestProtocol", "Exploration", "GRDB"], true),
+        ("TerminalUI", ["Harness"], false),
         ("bpftest-agent", suites.union(["AgentKit"]), false), ("bpftest-init", ["GuestInit"], false),
     ]
 

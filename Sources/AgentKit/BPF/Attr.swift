@@ -7,7 +7,7 @@ public import SystemPackage
 ///
 /// - Source: include/uapi/linux/bpf.h; offsets are the same in every release that has the field.
 public struct Attr {
-    private var bytes: [UInt8]
+    @usableFromInline var bytes: [UInt8]
 
     /// - Parameter size: what the kernel is told; a tail of zeros beyond its own size is accepted by every kernel.
     public init(size: Int = 128) {
@@ -15,12 +15,14 @@ public struct Attr {
     }
 
     /// A field at a byte offset; one that lies beyond the size is left out, as in a shorter attr.
+    @inlinable
     public mutating func set(_ value: some FixedWidthInteger, at offset: Int) {
         for index in 0..<(value.bitWidth / 8) where offset + index < bytes.count {
             bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * index))
         }
     }
 
+    @inlinable
     public func get<Value: FixedWidthInteger>(at offset: Int) -> Value {
         (0..<(Value.bitWidth / 8)).reduce(0) { $0 | Value(truncatingIfNeeded: bytes[offset + $1]) << (8 * $1) }
     }

@@ -60,7 +60,7 @@ public final class Test {
             "MprogSuites": "Sources/Agents/Mprog", "KfuncSuites": "Sources/Agents/Kfuncs",
             "KptrSuites": "Sources/Agents/Kptr", "DynptrSuites": "Sources/Agents/Dynptrs",
             "NamespaceSuites": "Sources/Agents/Namespaces", "HelperSuites": "Sources/Agents/Helpers",
-            "DriverSuites": "Sources/Agents/Drivers",
+            "DriverSuites": "Sources/Agents/Drivers", "ExploreSuites": "Sources/Agents/Explore",
         ]
         guard let slash = fileID.firstIndex(of: "/") else { return fileID }
         let module = String(fileID[..<slash])

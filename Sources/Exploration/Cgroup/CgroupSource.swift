@@ -52,7 +52,8 @@ public struct CgroupSource: StepSource {
                 default: 1 << UInt32(random.below(32))
                 }
             return .query(name, room: random.below(random.chance(70) ? 6 : 200), flags: flags)
-        default: return random.chance(10) ? .remake : .query(name, room: 64, flags: 1)
+        // Cgroups that go are left to scripts: their end takes the kernel longer than a thousand calls.
+        default: return .query(name, room: 64, flags: 1)
         }
     }
 

@@ -173,7 +173,8 @@ struct AgentRun {
             guard depth == 0 else { return }
             try take(point, report)
         case .truncated(let what): notes["truncated"] = what
-        case .comment(_, let text): if options.verbose { log("[agent] \(text)") }
+        case .comment(_, let text):
+            if options.verbose { log("[agent] \(text)") } else if options.showsCaseLogs { log(text) }
         case .bailOut(let reason): notes["bail_out"] = reason
         case .version, .plan, .subtest, .yamlAfter: return
         case .other(let text):

@@ -29,6 +29,8 @@ public struct RunOptions: Sendable {
     public var usesZygotes = true
     /// The command line's options about machines, as given: part of the command that runs a case alone.
     public var machineWords: [String] = []
+    /// What cases say for their logs goes to ours too.
+    public var showsCaseLogs = false
     /// Agents' own words and the kernel's console go to the log too.
     public var verbose = false
 
@@ -60,6 +62,8 @@ public struct Selection: Sendable {
     public var cases: [SuiteListing.CaseListing]
     /// The object file that the suite is made of; nil for a suite of the agent's own.
     public var object: ObjectFile?
+    /// What its cases find in the machine besides.
+    public var files: [GuestFile] = []
 
     public init(
         agent: Agent, suite: SuiteListing, cases: [SuiteListing.CaseListing], object: ObjectFile? = nil

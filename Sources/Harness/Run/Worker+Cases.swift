@@ -145,14 +145,16 @@ extension Worker {
 
     /// Brings the object files of a unit's suites in, before anything runs: what the console says later belongs to cases.
     private func bringObjects(_ unit: WorkUnit, _ machine: Machine) throws(HarnessError) {
-        let objects = Set(unit.parts.map(\.selection)).sorted().compactMap { context.selections[$0].object }
-        guard !objects.isEmpty else { return }
+        let selections = Set(unit.parts.map(\.selection)).sorted().map { context.selections[$0] }
+        let objects = selections.compactMap(\.object)
+        let files = objects.flatMap(\.guestFiles) + selections.flatMap(\.files)
+        guard !files.isEmpty else { return }
         do {
-            try machine.push(objects.flatMap(\.guestFiles))
+            try machine.push(files)
         } catch .cancelled {
             throw .cancelled
         } catch {
-            let names = objects.count == 1 ? objects[0].given : "\(objects.count) object files"
+            let names = objects.count == 1 ? objects[0].given : "\(files.count) files"
             throw .infrastructure("\(names) could not be brought into the machine: \(error)")
         }
     }

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import ArgumentParser
+internal import Exploration
+internal import Foundation
+internal import Harness
+internal import LinuxIO
+internal import TAP
+internal import VMRunner
+
+struct ExploreCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "explore", abstract: "Random calls on a kernel, each compared with a model of what it must do.",
+        discussion: """
+            A divergence is shrunk to few steps, which are saved as a script. Exit status as of run: 0 kernel and \
+            model agree, 1 they do not, 2 wrong call, 3 trouble of bpftest or its machines, 4 nothing to explore.
+            """)
+
+    @Argument(help: ArgumentHelp("What to explore: \(Self.subjects).", valueName: "subject"))
+    var subject: String?
+
+    @Option(
+        name: [.customShort("k"), .long],
+        help: ArgumentHelp("A kernel, as for run. Repeatable.", valueName: "kernel"))
+    var kernel: [String] = ["6.12"]
+
+    @Option(help: ArgumentHelp("What the subject's calls are on; all of its targets without it.", valueName: "target"))
+    var target: String?
+
+    @Option(help: ArgumentHelp("Of the random operations; one is chosen and said without it.", valueName: "n"))
+    var seed: UInt64?
+
+    @Option(help: ArgumentHelp("How many operations for each target.", valueName: "n"))
+    var ops = 20_000
+
+    @Flag(help: "Instead of random operations: every sequence of calls up to --length, over few programs and links.")
+    var exhaustive = false
+
+    @Option(help: ArgumentHelp("How many calls a sequence has at most, with --exhaustive.", valueName: "n"))
+    var length = 3
+
+    @Option(help: ArgumentHelp("The number to go on from, with --exhaustive.", valueName: "n"))
+    var from = 0
+
+    @Option(help: ArgumentHelp("The number to stop before, with --exhaustive.", valueName: "n"))
+    var to: Int?
+
+    @Option(help: ArgumentHelp("Run a saved script again.", valueName: "file"))
+    var replay: String?
+
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp(
+            "Where the script of a divergence goes; explore-SUBJECT-TARGET-KERNEL.script without it.",
+            valueName: "file"))
+    var output: String?
+
+    @Option(help: ArgumentHelp("Where the kernel's modules are, if not beside it.", valueName: "dir"))
+    var modules: String?
+
+    @Option(help: ArgumentHelp("Time for each target, in seconds.", valueName: "secs"))
+    var timeout: Double?
+
+    @Option(help: ArgumentHelp("Words for the end of the kernel command line. Repeatable.", valueName: "words"))
+    var append: [String] = []
+
+    @Flag(help: "Emulate also where KVM works.")
+    var disableKvm = false
+
+    @Flag(help: "Boot the machine, instead of restoring it from a frozen one.")
+    var noZygotes = false
+
+    @Flag(name: [.customShort("v"), .long], help: "Show what agents and the kernel's console say, on stderr.")
+    var verbose = false
+
+    private static var subjects: String {
+        Explorations.targets.map { "\($0.subject) (\($0.targets.joined(separator: ", ")))" }.joined(separator: ", ")
+    }
+
+    func validate() throws {
+        guard subject != nil || replay != nil else { throw ValidationError("what is to be explored? \(Self.subjects)") }
+        guard subject == nil || replay == nil else { throw ValidationError("--replay knows its subject") }
+        guard (1...1_000_000_000).contains(ops) else { throw ValidationError("--ops wants 1 to 1000000000") }
+        guard (1...6).contains(length) else { throw ValidationError("--length wants 1 to 6") }
+        guard from >= 0, (to ?? Int.max) >= from else { throw ValidationError("--from wants to come before --to") }
+        guard (timeout ?? 1) > 0, (timeout ?? 1) < 1e7 else { throw ValidationError("--timeout wants seconds above 0") }
+    }
+
+    func run() async throws {
+        let code: Int32
+        do {
+            code = try await perform()
+        } catch {
+            code = Terminal.report(error)
+        }
+        Terminal.end(code)
+    }
+
+    private func perform() async throws(HarnessError) -> Int32 {
+        let (name, targets, request) = try plan()
+        let cancellation = try RunCommand.cancellation()
+        do {
+            return try await perform(name, targets, request, cancellation)
+        } catch {
+            throw cancellation.isCancelled ? .cancelled : error
+        }
+    }
+
+    /// The subject, its targets, and what to do on each.
+    private func plan() throws(HarnessError) -> (String, [String], ExplorationRequest) {
+        if let replay {
+            let script = try ExplorationRequest.script(replay)
+            return (script.subject, [script.target], ExplorationRequest(.replay(script)))
+        }
+        let subject = subject ?? ""
+        let targets: [String]
+        do {
+            targets = try Explorations.targets(of: subject, only: target)
+        } catch {
+            throw .usage("\(error)")
+        }
+        if exhaustive {
+            return (
+                subject, targets, ExplorationRequest(.exhaustive(length: length, range: from..<(to ?? Int.max)))
+            )
+        }
+        let seed = seed ?? UInt64.random(in: 0...999_999_999)
+        Terminal.log("bpftest: seed \(seed)")
+        return (subject, targets, ExplorationRequest(.random(seed: seed, operations: ops)))
+    }
+
+    private func perform(
+        _ subject: String, _ targets: [String], _ request: ExplorationRequest, _ cancellation: Cancellation
+    ) async throws(HarnessError) -> Int32 {
+        let environment = ProcessInfo.processInfo.environment
+        let folders = Folders(environment: environment)
+        let guestFiles = try GuestFiles.locate(environment: environment)
+        let preparation = Task { () -> Result<(qemu: QEMU, kernels: [PreparedKernel]), HarnessError> in
+            do throws(HarnessError) {
+                let qemu = try RunCommand.qemu(environment)
+                return .success(
+                    (qemu, try await RunCommand.prepareKernels(kernel, modules: modules, guestFiles, folders)))
+            } catch {
+                return .failure(error)
+            }
+        }
+        Interrupts.stop(cancellation) { preparation.cancel() }
+        let suite = "explore.\(subject)"
+        var selections = try Catalogue.select(
+            [(agent: .builtIn(guestFiles), suites: try await Catalogue.builtIn(guestFiles))],
+            names: targets.map { "\(suite)/\($0)" }, patterns: [])
+        for index in selections.indices { selections[index].files = [request.guestFile] }
+        let (qemu, kernels) = try await preparation.value.get()
+        let runner = Runner(
+            qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: cancellation,
+            environment: environment)
+        let work = try WorkFolder(environment: environment)
+        defer { work.remove() }
+        let chosen = selections
+        let file = output
+        let answer = await Runner.onThread {
+            Result { () throws(HarnessError) in
+                let keeper = ScriptKeeper(
+                    path: { result in
+                        let release = kernels.first { result.kernel.hasPrefix($0.build.release) }?.build.release
+                        return file ?? "explore-\(subject)-\(result.name.id)-\(release ?? "kernel").script"
+                    }, log: Terminal.log)
+                let journal = Journal(
+                    sinks: [TAPReporter(dialect: .tap, write: Terminal.results), keeper], log: Terminal.log)
+                return try runner.run(kernels: kernels, selections: chosen, journal: journal, work: work)
+            }
+        }
+        return try answer.get().exitCode
+    }
+
+    private var options: RunOptions {
+        var options = RunOptions()
+        // Found to be the fastest of what is a true kernel still: docs/explorer.md.
+        options.settings.kernelArguments = append
+        options.accelerator = disableKvm ? .tcg : nil
+        // A hundred operations a second would be very slow; shrinking comes on top.
+        options.caseLimit = .seconds(timeout ?? (exhaustive ? 86_400 : Double(ops) / 100 + 600))
+        options.reruns = 0
+        options.usesZygotes = !noZygotes
+        options.verbose = verbose
+        options.showsCaseLogs = true
+        return options
+    }
+}
