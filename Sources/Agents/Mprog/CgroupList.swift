@@ -94,6 +94,13 @@ final class CgroupList {
         try CgroupList(test, try cgroup.child(name), seat)
     }
 
+    /// Whether link updates are due to look at PREORDER and at cgroup storage: they do from 7.2 on, and where both came
+    /// to 6.12 with the positions. Nothing but an update tells whether a kernel between does.
+    var hasCarefulUpdates: Bool {
+        KernelRelease.running >= .v7_2
+            || KernelRelease.running >= .v6_12 && KernelRelease.running < KernelRelease(6, 13) && countsRevisions
+    }
+
     /// Closes the cgroup's directory: nothing can be done with the list afterwards.
     func close() { directory.close() }
 

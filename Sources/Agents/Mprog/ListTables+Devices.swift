@@ -16,6 +16,9 @@ extension ListTables {
             for link in links {
                 infos.append(try link.deviceInfo().get())
                 list.test.expect(infos.last?.ifindex, equals: target.ifindex, "ifindex before")
+                list.test.expect(
+                    try link.fdinfo("attach_type"), equals: "\(target.type.rawValue) (\(list.flavour.rawValue))",
+                    "attach_type of its fdinfo")
             }
             try Netlink.delete("gone0")
             for (index, link) in links.enumerated() {

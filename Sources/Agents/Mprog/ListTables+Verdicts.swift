@@ -18,6 +18,16 @@ extension ListTables {
             try list.expect([9: .drop], runs: [1, 2, 9], arrives: false)
             try list.expect([9: .next], runs: [1, 2, 9], arrives: true)
         },
+        Row("M-157.header", "programs of both directions see the whole frame", [.p(1)], on: Flavour.tcx) { list in
+            let object = try BPFObject("mprog/redirect.bpf.o")
+            let program = try object.program("look")
+            try list.test.require(success: list.target.attach(program), "attach the program that looks")
+            try list.expect([:], runs: [1], arrives: true)
+            // A byte in UDP in IPv4 in an Ethernet frame.
+            list.test.expect(try object.value(of: "length"), equals: UInt32(14 + 20 + 8 + 1), "length of the packet")
+            list.test.expect(try object.bytes(of: "protocol"), equals: [0x08, 0x00], "bytes 12 and 13, the EtherType")
+            list.test.expect(list.target.detach(program), nil, "detach it")
+        },
         filtered("M-158", "DROP ends the list and the packet", [.p(1), .p(2)]) { list in
             try list.expect([1: .drop], runs: [1], arrives: false)
             try list.expect([2: .drop], runs: [1, 2], arrives: false)
