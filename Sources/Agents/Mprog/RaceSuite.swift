@@ -7,12 +7,15 @@ internal import SystemPackage
 /// something while the other was at it.
 let raceSuite = Suite(
     "mprog.race", "two processors at one list of programs", isolation: .network, cpus: 2,
-    prepare: {
-        try Programs.load()
-        try CgroupPrograms.load()
-    }
+    prepare: { try Programs.load() }
 ) {
     ListTables.races.cases(Flavour.tcx)
+}
+
+/// The same for the list of a cgroup.
+let cgroupRaceSuite = Suite(
+    "mprog.cgroup_race", "two processors at the list of a cgroup", cpus: 2, prepare: { try CgroupPrograms.load() }
+) {
     Case(
         "M-214.race", "a link is updated while its cgroup's programs run: each socket meets the old or the new one",
         spec: ["M-214"], since: "5.10", needs: [.cgroup2, .cgroupPrograms]

@@ -16,6 +16,7 @@ public let mprogSuites: [Suite] = [
     callSuite,
     raceSuite,
     cgroupSuite,
+    cgroupRaceSuite,
 ]
 
 /// M-001 to M-101 on tcx.
