@@ -33,7 +33,7 @@ enum CounterStep: ScriptStep {
     }
 }
 
-struct CounterModel: Model {
+struct CounterModel: Model, Equatable {
     var total = 0
 
     mutating func apply(_ step: CounterStep) -> Answer {
