@@ -99,11 +99,17 @@ void clinux_libbpf_capture(void)
 
 int clinux_libbpf_print(const char *format, va_list arguments)
 {
-	if (messages_length >= sizeof messages - 1)
-		return 0;
+	// Room for a long line: what is oldest goes.
+	const size_t half = sizeof messages / 2;
+	if (messages_length > half + half / 2) {
+		messages_length -= half;
+		memmove(messages, messages + half, messages_length);
+	}
 	int n = vsnprintf(messages + messages_length, sizeof messages - messages_length, format, arguments);
 	if (n > 0)
 		messages_length += (size_t)n;
+	if (messages_length > sizeof messages - 1)
+		messages_length = sizeof messages - 1;
 	return n;
 }
 

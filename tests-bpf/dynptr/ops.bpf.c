@@ -59,6 +59,20 @@ int adjusted_twice(void *context)
 	return 1;
 }
 
+/* A clone is made of a dynptr whose view was changed. */
+SEC("syscall")
+int clone_of_changed(void *context)
+{
+	struct bpf_dynptr ptr, clone;
+
+	made = bpf_dynptr_from_mem(memory, ROOM, 0, &ptr);
+	adjusted = bpf_dynptr_adjust(&ptr, start, end);
+	cloned = bpf_dynptr_clone(&ptr, &clone);
+	size_clone = bpf_dynptr_size(&clone);
+	answer = bpf_dynptr_read(out, 8, &clone, 0, 0);
+	return 1;
+}
+
 /* Writing over a dynptr that is not referenced leaves its clone as it was. */
 SEC("syscall")
 int clone_outlives(void *context)

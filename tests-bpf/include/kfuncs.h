@@ -35,6 +35,7 @@ struct fs_struct {
 struct task_struct {
 	int pid;
 	int tgid;
+	refcount_t usage;
 	refcount_t rcu_users;
 	struct task_struct *parent;
 	struct fs_struct *fs;

@@ -196,6 +196,9 @@ int vmas(void *context)
 	return 1;
 }
 
+/* References of the task whose mappings are looked at, the program's own among them. */
+int task_usage = 0;
+
 SEC("syscall")
 int vmas_of(void *context)
 {
@@ -205,6 +208,7 @@ int vmas_of(void *context)
 
 	if (!task)
 		return 0;
+	task_usage = task->usage.refs.counter;
 	made = bpf_iter_task_vma_new(&it, task, 0);
 	while ((vma = bpf_iter_task_vma_next(&it))) {
 		keep(vma->vm_start, vma->vm_end);

@@ -140,6 +140,20 @@ int BPF_PROG(put_last_of_three, struct file *file)
 
 SEC("?lsm.s/file_open")
 __failure __msg("Unreleased reference")
+int BPF_PROG(leak_two, struct file *file)
+{
+	struct file *first = own_exe(), *second;
+
+	if (!first)
+		return 0;
+	second = own_exe();
+	if (!second)
+		bpf_put_file(first);
+	return 0;
+}
+
+SEC("?lsm.s/file_open")
+__failure __msg("Unreleased reference")
 int BPF_PROG(store_in_map, struct file *file)
 {
 	struct file *exe = own_exe();

@@ -69,22 +69,6 @@ public enum BPFCall {
         }
     }
 
-    /// BPF_MAP_CREATE.
-    ///
-    /// - Parameter token: taken by the kernel where `flags` has `RawProgram.tokenFlag`.
-    public static func createMap(
-        _ type: UInt32, key: UInt32 = 4, value: UInt32 = 8, entries: UInt32 = 1, flags: UInt32 = 0, token: CInt = 0
-    ) -> Result<FileHandle, Errno> {
-        var attr = Attr(size: 80)
-        attr.set(type, at: 0)
-        attr.set(key, at: 4)
-        attr.set(value, at: 8)
-        attr.set(entries, at: 12)
-        attr.set(flags, at: 16)
-        attr.set(token, at: 76)
-        return attr.call(.mapCreate).map { FileHandle(adopting: $0) }
-    }
-
     /// A call that takes an id: the next one after it, or a descriptor for it.
     public static func byID(_ command: Attr.Command, _ id: UInt32) -> Result<CInt, Errno> {
         var attr = Attr(size: 16)
@@ -100,19 +84,5 @@ public enum BPFCall {
         attr.set(target, at: 0)
         attr.set(type.rawValue, at: 4)
         return attr.call(.progQuery).map { _ in attr.get(at: 24) }
-    }
-
-    /// BPF_MAP_UPDATE_ELEM; nil on success.
-    public static func update(_ map: CInt, key: UInt32, value: [UInt8]) -> Errno? {
-        let key = (0..<4).map { UInt8(truncatingIfNeeded: key >> (8 * $0)) }
-        var attr = Attr(size: 32)
-        attr.set(map, at: 0)
-        return unsafe key.withUnsafeBytes { key in
-            unsafe value.withUnsafeBytes { value in
-                attr.set(UInt64(UInt(bitPattern: key.baseAddress)), at: 8)
-                attr.set(UInt64(UInt(bitPattern: value.baseAddress)), at: 16)
-                return attr.call(.mapUpdateElem).errno
-            }
-        }
     }
 }

@@ -81,6 +81,7 @@ extension BPFMap {
         public static let readOnlyForPrograms = Flags(rawValue: 1 << 7)
         public static let writeOnlyForPrograms = Flags(rawValue: 1 << 8)
         public static let mappable = Flags(rawValue: 1 << 10)
+        public static let token = Flags(rawValue: 1 << 16)
     }
 
     /// The types of key and value: ids in a loaded BTF (`BTFBuilder.load()`).
@@ -97,11 +98,14 @@ extension BPFMap {
     }
 
     /// BPF_MAP_CREATE, with exactly these values.
+    ///
+    /// - Parameter token: used by the kernel where `flags` has `.token`; nil for an attr that ends before it.
     public static func create(
-        _ kind: Kind, key: Int, value: Int, entries: Int, flags: Flags = [], types: Types? = nil, inner: CInt = 0,
-        extra: UInt64 = 0, name: String = ""
+        _ kind: Kind, key: Int = 4, value: Int = 8, entries: Int = 1, flags: Flags = [], types: Types? = nil,
+        inner: CInt = 0, extra: UInt64 = 0, name: String = "", token: CInt? = nil
     ) -> Result<BPFMap, Errno> {
-        var attr = Attr(size: 72)
+        var attr = Attr(size: token == nil ? 72 : 80)
+        if let token { attr.set(token, at: 76) }
         attr.set(kind.rawValue, at: 0)
         attr.set(UInt32(key), at: 4)
         attr.set(UInt32(value), at: 8)

@@ -102,7 +102,7 @@ private struct Tree {
             test.expect(seen.made, .EINVAL, "bpf_iter_css_task_new with flags \(flags)")
             test.expect(seen.first, equals: [], "tasks after that")
         }
-        for child in children.reversed() { _ = try child.finish() }
+        for child in children { _ = try child.finish() }
         try tree.b.waitUntilEmpty()
         test.expect(try Walk(test, object, "cgroup_tasks", flags: 1).first, equals: [], "after they have ended")
     }
@@ -164,6 +164,6 @@ private struct Tree {
         let seen = try Walk(test, object)
         test.expect(seen.made, nil, "bpf_iter_css_task_new")
         test.expect(seen.first.sorted(), equals: children.map { UInt64($0.pid) }.sorted(), "the three processes")
-        for child in children.reversed() { _ = try child.finish() }
+        for child in children { _ = try child.finish() }
     }
 }

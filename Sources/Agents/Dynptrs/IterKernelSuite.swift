@@ -119,7 +119,7 @@ public let iterKernelSuite = Suite(
         test.expect(three.first, equals: Array(seen.first.prefix(3)), "a loop left after three")
         _ = try Walk(test, object, "tasks_beyond")
         test.expect(try object.value(of: "after_end", as: UInt64.self), equals: 0, "NULL after the end")
-        for child in children.reversed() { _ = try child.finish() }
+        for child in children { _ = try child.finish() }
     }
     Case(
         "I-014.threads", "a loop over all threads has each once, those of a process together", spec: ["I-014"],
@@ -170,7 +170,7 @@ public let iterKernelSuite = Suite(
             "the only thread of a child")
         // With a task given the other kinds still start at the first of all.
         test.expect(try Walk(test, object, "tasks_of").first.first, equals: 0, "the first of all processes")
-        for child in children.reversed() { _ = try child.finish() }
+        for child in children { _ = try child.finish() }
     }
     Case(
         "I-015", "a loop over a process's threads needs a process; other flags are EINVAL", needs: [Features.iterTask]

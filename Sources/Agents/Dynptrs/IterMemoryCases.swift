@@ -22,6 +22,13 @@ private func mappings() throws(Errno) -> [(start: UInt64, end: UInt64)] {
 @CaseBuilder var mappingIterCases: [Case] {
     Case("I-021", "a loop over a task's mappings has the lines of /proc/PID/maps", needs: [Features.iterVMA]) { test in
         let object = try BPFObject(object, programs: ["vmas"])
+        // Four of one page each, each beside the next.
+        let page = 4096
+        let pages = unsafe mmap(nil, 4 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let pages = unsafe pages, unsafe pages != MAP_FAILED else { throw Errno.last }
+        for index in [1, 3] {
+            _ = try Errno.check(unsafe mprotect(pages + index * page, page, PROT_READ))
+        }
         // What is compared must not grow meanwhile: the arrays are there before the second look.
         _ = try Walk(test, object, "vmas")
         var seen = try Walk(test, object, "vmas")
@@ -34,6 +41,8 @@ private func mappings() throws(Errno) -> [(start: UInt64, end: UInt64)] {
         test.expect(seen.first, equals: truth.map(\.start), "where they start")
         test.expect(seen.second, equals: truth.map(\.end), "where they end")
         try test.require(truth.count >= 4, "this process has some mappings")
+        let neighbours = (1..<4).map { unsafe UInt64(UInt(bitPattern: pages + $0 * page)) }
+        test.expect(neighbours.allSatisfy(seen.first.contains), "mappings that touch each other are told apart")
         for (address, rest, what) in [
             (truth[2].start, 2, "the start of the third"), (truth[2].end - 1, 2, "the last byte of the third"),
             (truth[2].end, truth.firstIndex { $0.end > truth[2].end } ?? 0, "the end of the third"),
@@ -61,6 +70,12 @@ private func mappings() throws(Errno) -> [(start: UInt64, end: UInt64)] {
         let seen = try Walk(test, object, "vmas_of")
         test.expect(seen.made, .ENOENT, "bpf_iter_task_vma_new")
         test.expect(seen.first, equals: [], "mappings after that")
+        let before = try object.value(of: "task_usage", as: Int32.self)
+        test.expect(before > 0, "references of kthreadd: \(before)")
+        for _ in 0..<50 { _ = try Walk(test, object, "vmas_of") }
+        let after = try object.value(of: "task_usage", as: Int32.self)
+        // Threads that are being made hold it too, a few at a time.
+        test.expect(after < before + 25, "references of kthreadd after 50 loops that failed: \(after) of \(before)")
         let child = try Worker { stop in
             try stop.wait()
             return ""

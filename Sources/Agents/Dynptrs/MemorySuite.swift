@@ -169,6 +169,23 @@ public let dynptrMemorySuite = Suite(
             }
         }
     }
+    Case("D-031.changed", "a clone of a changed view starts and ends where that does", spec: ["D-031"], needs: needs) {
+        test in
+        let object = try loaded(["clone_of_changed"])
+        for (start, end) in [(8, 40), (56, 64), (0, 8)] as [(UInt64, UInt64)] {
+            try object.set("start", to: start)
+            try object.set("end", to: end)
+            try object.wipe()
+            test.expect(try object.run("clone_of_changed").get(), equals: 1, "the program comes to its end")
+            let what = "\(start) to \(end)"
+            test.expect(errno(try object.value(of: "cloned")), nil, "bpf_dynptr_clone of \(what)")
+            test.expect(try object.value(of: "size_clone"), equals: end - start, "the size of a clone of \(what)")
+            test.expect(errno(try object.value(of: "answer")), nil, "8 bytes are read of a clone of \(what)")
+            test.expect(
+                Array(try object.bytes(of: "out")[..<8]), equals: Array(pattern[Int(start)..<Int(start) + 8]),
+                "what is read of a clone of \(what)")
+        }
+    }
     Case("D-028.twice", "a view is changed relative to what it is", spec: ["D-028", "D-029"], needs: needs) { test in
         let object = try loaded(["adjusted_twice"])
         for (first, second, expected, start, size) in [

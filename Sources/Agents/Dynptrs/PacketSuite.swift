@@ -86,6 +86,26 @@ public let dynptrPacketSuite = Suite(
             }
         }
         Case(
+            "D-028.\(program).slice", "a slice of a changed view starts where the view does",
+            spec: ["D-028", "D-022"], needs: kinds
+        ) { test in
+            let object = try loaded(program)
+            let packet = packet(size)
+            for kind in [Operation.Kind.slice, .sliceRdwr, .sliceBare] {
+                for offset in [0, 5, 12, 13] {
+                    for onClone in [false, true] {
+                        let operation = Operation(kind, at: UInt64(offset)).with { $0.onClone = onClone }
+                        let (answer, _) = try object.perform(
+                            test, operation.adjusting(14, 34, ofClone: onClone), program, TestRun(packet: packet))
+                        test.expect(answer.adjusted, nil, "the view is changed")
+                        test.expect(
+                            answer, gives: offset <= 12 ? Array(packet[14 + offset..<22 + offset]) : nil,
+                            "\(kind) of 8 bytes at \(offset) of 14 to 34")
+                    }
+                }
+            }
+        }
+        Case(
             "D-026.\(program)", "bpf_dynptr_data of a packet is NULL; a packet is neither null nor read-only",
             spec: ["D-026", "D-030"], needs: kinds
         ) { test in

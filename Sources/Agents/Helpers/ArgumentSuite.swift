@@ -46,20 +46,20 @@ private struct HelperCall: Sendable {
 
 /// Maps for the programs' use: one element of eight bytes, 41 in the array's.
 private struct Maps {
-    let array: FileHandle
-    let hash: FileHandle
-    let ring: FileHandle
-    let programs: FileHandle
-    let events: FileHandle
+    let array: BPFMap
+    let hash: BPFMap
+    let ring: BPFMap
+    let programs: BPFMap
+    let events: BPFMap
 
     init() throws {
-        array = try BPFCall.createMap(2, value: 64).get()
-        hash = try BPFCall.createMap(1, entries: 4).get()
-        ring = try BPFCall.createMap(27, key: 0, value: 0, entries: 4096).get()
-        programs = try BPFCall.createMap(3, value: 4).get()
-        events = try BPFCall.createMap(4, value: 4).get()
+        array = try BPFMap.create(.array, value: 64).get()
+        hash = try BPFMap.create(.hash, entries: 4).get()
+        ring = try BPFMap.create(.ringBuffer, key: 0, value: 0, entries: 4096).get()
+        programs = try BPFMap.create(.progArray, value: 4).get()
+        events = try BPFMap.create(.perfEventArray, value: 4).get()
         let value = [41] + [UInt8](repeating: 0, count: 63)
-        if let errno = BPFCall.update(array.raw, key: 0, value: value) { throw errno }
+        if let errno = array.update(UInt32(0).bytes, to: value) { throw errno }
     }
 }
 

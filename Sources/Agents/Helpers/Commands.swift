@@ -18,14 +18,12 @@ let commandCases: [Case] = [
         test.expect(lookup(.mapLookupElem, map, key: 7, into: &value), .ENOENT, "1 finds nothing any more")
         test.expect(nextKey(map, into: &next), .ENOENT, "4 finds nothing either")
         let info = try BPFInfo.info(map.raw, size: 32).get()
-        let numbers = stride(from: 0, to: 20, by: 4).map { start in
-            (0..<4).reduce(UInt32(0)) { $0 | UInt32(info[start + $1]) << (8 * UInt32($1)) }
-        }
+        let numbers = stride(from: 0, to: 20, by: 4).map { UInt32(info, at: $0) }
         test.expect(
             [numbers[0], numbers[2], numbers[3], numbers[4]], equals: [1, 4, 8, 4], "15 tells type, sizes, entries")
         let id = numbers[1]
         if case .success(let raw) = BPFCall.byID(.mapGetFDByID, id) {
-            let again = FileHandle(adopting: raw)
+            let again = BPFMap(adopting: raw)
             test.expect(element(.mapUpdateElem, again, key: 1, value: 2), nil, "14 gives the map by its id")
         } else {
             test.fail("14 gives the map by its id")
@@ -40,7 +38,7 @@ let commandCases: [Case] = [
         test.expect(freeze.call(.mapFreeze).errno, nil, "22 freezes")
         test.expect(element(.mapUpdateElem, map, key: 1, value: 3), .EPERM, "2 in a frozen map")
         test.expect(lookup(.mapLookupElem, map, key: 1, into: &value), nil, "1 in a frozen map")
-        let queue = try BPFCall.createMap(22, key: 0, value: 8, entries: 2).get()
+        let queue = try BPFMap.create(.queue, key: 0, entries: 2).get()
         test.expect(element(.mapUpdateElem, queue, key: nil, value: 9), nil, "2 pushes")
         test.expect(lookup(.mapLookupAndDeleteElem, queue, key: nil, into: &value), nil, "21 pops")
         test.expect(value, equals: 9, "what was pushed")
@@ -99,7 +97,7 @@ let commandCases: [Case] = [
         let other = try RawProgram.returning(1, .cgroupSkb, expectedAttachType: 1).load().program.get()
         test.expect(link.update(to: other.raw), nil, "29 updates")
         let info = try BPFInfo.info(link.raw, size: 32).get()
-        let attached = (0..<4).reduce(UInt32(0)) { $0 | UInt32(info[8 + $1]) << (8 * UInt32($1)) }
+        let attached = UInt32(info, at: 8)
         test.expect(attached, equals: try BPFInfo.programID(other.raw).get(), "the link's program after 29")
         test.expect(link.detach(), nil, "34 detaches")
         test.expect(try BPFCall.count(at: directory.raw, .cgroupInetEgress).get(), equals: 0, "16 counts")
@@ -128,17 +126,17 @@ let commandCases: [Case] = [
     },
 ]
 
-private func create(entries: UInt32) throws(Errno) -> FileHandle {
-    try BPFCall.createMap(1, key: 4, value: 8, entries: entries).get()
+private func create(entries: Int) throws(Errno) -> BPFMap {
+    try BPFMap.create(.hash, entries: entries).get()
 }
 
 /// A command of one element; nil on success.
-private func element(_ command: Attr.Command, _ map: FileHandle, key: UInt32?, value: UInt64 = 0) -> Errno? {
+private func element(_ command: Attr.Command, _ map: BPFMap, key: UInt32?, value: UInt64 = 0) -> Errno? {
     var value = value
     return lookup(command, map, key: key, into: &value)
 }
 
-private func lookup(_ command: Attr.Command, _ map: FileHandle, key: UInt32?, into value: inout UInt64) -> Errno? {
+private func lookup(_ command: Attr.Command, _ map: BPFMap, key: UInt32?, into value: inout UInt64) -> Errno? {
     var attr = Attr(size: 32)
     attr.set(map.raw, at: 0)
     return unsafe withUnsafeBytes(of: key ?? 0) { keyBytes in
@@ -150,7 +148,7 @@ private func lookup(_ command: Attr.Command, _ map: FileHandle, key: UInt32?, in
     }
 }
 
-private func nextKey(_ map: FileHandle, into key: inout UInt32) -> Errno? {
+private func nextKey(_ map: BPFMap, into key: inout UInt32) -> Errno? {
     var attr = Attr(size: 32)
     attr.set(map.raw, at: 0)
     return unsafe withUnsafeMutableBytes(of: &key) { raw in
@@ -161,7 +159,7 @@ private func nextKey(_ map: FileHandle, into key: inout UInt32) -> Errno? {
 
 /// A command of many elements: from the first one on, with room for as many as there are keys.
 private func batch(
-    _ command: Attr.Command, _ map: FileHandle, _ keys: [UInt32], _ values: [UInt64]
+    _ command: Attr.Command, _ map: BPFMap, _ keys: [UInt32], _ values: [UInt64]
 ) throws(Errno) -> (errno: Errno?, keys: [UInt32], values: [UInt64]) {
     var keys = keys
     var values = values

@@ -18,6 +18,7 @@ let refusedFilePrograms: [Refused] = [
         "K-011", "a file is not read after its release", "use_after_put",
         Rejection(.EACCES, "invalid mem access 'scalar'")),
     Refused("K-012", "a file is released on every branch", "put_on_one_branch", .leak),
+    Refused("K-013.both", "of two files that are left at the end neither is missed", "leak_two", .leak),
     Refused("K-013", "each file acquired in a loop is released", "put_last_of_three", .leak),
     Refused("K-014", "a file's address in a map does not keep the file", "store_in_map", .leak),
     Refused(

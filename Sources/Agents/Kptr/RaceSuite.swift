@@ -148,7 +148,7 @@ public let raceSuite = Suite(
 
 /// Runs `other` again and again on the second processor while `rounds` goes on on the first.
 ///
-/// - Parameter count: of rounds; they go on until the other processor has come to its work, a hundred times at most.
+/// - Parameter count: of rounds; they begin when the other processor has come to its work.
 private func race(
     _ test: Test, count: Int = 300, _ other: () throws -> UInt32, rounds: (Int) throws -> Void
 ) throws {
@@ -158,11 +158,13 @@ private func race(
         while !stop.isSet {
             _ = try other()
             runs += 1
+            if runs == 1 { stop.works() }
         }
         return "\(runs)"
     }
     do {
         try pin(to: 0)
+        try worker.waitUntilItWorks()
         for round in 0..<count where !test.failed { try rounds(round) }
     } catch {
         worker.kill()

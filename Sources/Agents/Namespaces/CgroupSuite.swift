@@ -279,7 +279,7 @@ enum CgroupFeatures {
 
 /// `struct { u32 order; u32 cgroup_fd; u64 cgroup_id; }` of `union bpf_iter_link_info`.
 private func iteratorInfo(order: UInt32, id: UInt64) -> [UInt8] {
-    [UInt8](number: order) + [UInt8](number: UInt32(0)) + [UInt8](number: id)
+    order.bytes + UInt32(0).bytes + id.bytes
 }
 
 /// Three cgroups, each in the one before.

@@ -62,8 +62,8 @@ let lookupSuite = Suite(
         let listener = try Sockets.listener(.tcp)
         try object.set("port", to: UInt32(7007))
         try test.require(
-            success: BPFCall.update(
-                try object.map("sockets"), key: 0, value: [UInt8](number: UInt64(listener.raw))),
+            success: BPFMap(borrowing: try object.map("sockets")).update(
+                UInt32(0).bytes, to: UInt64(listener.raw).bytes),
             "the listening socket goes into the map")
         test.expect(Sockets.connect(try Sockets.make(.tcp), port: 7007), .connectionRefused, "B without a program")
         let link = try BPFCall.link(try object.program("choose"), to: b.raw, .skLookup).get()
@@ -95,11 +95,15 @@ let lookupSuite = Suite(
         try Netlink.setUp("lo")
         let here = try Sockets.listener(.tcp, port: 7007)
         try object.set("port", to: UInt32(7007))
+        try test.require(success: Namespaces.enter(a.raw), "A is entered")
+        // Where the caller is says nothing: the descriptor does.
         let link = try BPFCall.link(try object.program("drop"), to: b.raw, .skLookup).get()
+        test.expect(Sockets.connect(try Sockets.make(.tcp), port: 7007), nil, "A, which has no program")
+        try test.require(success: Namespaces.enter(b.raw), "B is entered")
         test.expect(Sockets.connect(try Sockets.make(.tcp), port: 7007), .connectionRefused, "B with the program")
         test.expect(try object.value(of: "runs"), equals: UInt32(1), "runs of the program")
-        try test.require(success: Namespaces.enter(a.raw), "A is entered")
-        test.expect(Sockets.connect(try Sockets.make(.tcp), port: 7007), nil, "A, which has no program")
+        try test.require(success: Namespaces.enter(a.raw), "A is entered again")
+        test.expect(Sockets.connect(try Sockets.make(.tcp), port: 7007), nil, "A, which still has none")
         try test.require(success: Namespaces.enter(b.raw), "B is entered")
         test.expect(link.detach(), nil, "the link is detached")
         test.expect(Sockets.connect(try Sockets.make(.tcp), port: 7007), nil, "B with the link detached")

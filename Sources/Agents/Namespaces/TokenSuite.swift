@@ -15,9 +15,9 @@ let tokenSuite = Suite(
         let findings = try delegated(.everything) { findings, root in
             let token = try Token.create(root.raw).get()
             findings.note("close on exec", fcntl(token.raw, F_GETFD) & FD_CLOEXEC != 0)
-            let lru = BPFCall.createMap(9, flags: RawProgram.tokenFlag, token: token.raw)
+            let lru = BPFMap.create(.lruHash, flags: .token, token: token.raw)
             findings.note("LRU map", lru.errno)
-            findings.note("LRU map without the token", BPFCall.createMap(9).errno)
+            findings.note("LRU map without the token", BPFMap.create(.lruHash).errno)
             let programs: [(String, RawProgram)] = [
                 ("xdp", .returning(2, .xdp)), ("sched_cls", .returning(0, .schedCls)),
                 ("kprobe", .returning(0, .kprobe)),
@@ -30,7 +30,7 @@ let tokenSuite = Suite(
             findings.note("BTF without the token", loadBTF(token: nil))
             // The map works like any other.
             if let map = try? lru.get() {  // noted above
-                findings.note("update", BPFCall.update(map.raw, key: 1, value: [UInt8](number: UInt64(2))))
+                findings.note("update", map.update(UInt32(1).bytes, to: UInt64(2).bytes))
             }
         }
         test.expect(
@@ -53,7 +53,7 @@ let tokenSuite = Suite(
             let token = try Token.create(root.raw).get()
             findings.note("xdp", RawProgram.returning(2, .xdp).with(token).load().errno)
             findings.note("BTF", loadBTF(token: token.raw))
-            findings.note("LRU map", BPFCall.createMap(9, flags: RawProgram.tokenFlag, token: token.raw).errno)
+            findings.note("LRU map", BPFMap.create(.lruHash, flags: .token, token: token.raw).errno)
         }
         test.expect(findings, ["xdp": "EPERM", "BTF": "EPERM", "LRU map": "0"])
     }
@@ -92,9 +92,11 @@ let tokenSuite = Suite(
                 ("connect6", .returning(1, .cgroupSockAddr, expectedAttachType: 11)),
             ]
             for (name, program) in programs { findings.note(name, program.with(token).load().errno) }
-            for (name, type) in [("lru_hash", UInt32(9)), ("lru_percpu_hash", 10), ("stack_trace", 7)] {
+            for (name, kind) in [
+                ("lru_hash", BPFMap.Kind.lruHash), ("lru_percpu_hash", .lruPercpuHash), ("stack_trace", .stackTrace),
+            ] {
                 findings.note(
-                    name, BPFCall.createMap(type, flags: RawProgram.tokenFlag, token: token.raw).errno)
+                    name, BPFMap.create(kind, flags: .token, token: token.raw).errno)
             }
         }
         test.expect(
@@ -113,7 +115,7 @@ let tokenSuite = Suite(
                 program.flags = RawProgram.tokenFlag
                 program.token = raw
                 findings.note("\(name): program", program.load().errno)
-                findings.note("\(name): map", BPFCall.createMap(9, flags: RawProgram.tokenFlag, token: raw).errno)
+                findings.note("\(name): map", BPFMap.create(.lruHash, flags: .token, token: raw).errno)
                 findings.note("\(name): BTF", loadBTF(token: raw))
             }
         }
@@ -138,10 +140,10 @@ let tokenSuite = Suite(
             program.load().errno, hasTokens ? .EBADF : Errno(rawValue: 7), "a program with the flag and descriptor -1")
         if !hasTokens {
             test.expect(short.load().errno, .EINVAL, "a program with the flag alone")
-            test.expect(BPFCall.createMap(9, flags: RawProgram.tokenFlag).errno, .EINVAL, "a map with the flag alone")
+            test.expect(BPFMap.create(.lruHash, flags: .token).errno, .EINVAL, "a map with the flag alone")
         } else {
             test.expect(
-                BPFCall.createMap(9, flags: RawProgram.tokenFlag, token: -1).errno, .EBADF,
+                BPFMap.create(.lruHash, flags: .token, token: -1).errno, .EBADF,
                 "a map with the flag and descriptor -1")
         }
         test.expect(RawProgram.returning(2, .xdp).load().errno, nil, "the same program without the flag")
@@ -160,13 +162,13 @@ let tokenSuite = Suite(
                 findings.note("xdp without \(name)", xdp.load().errno)
             }
             findings.note(
-                "LRU map", BPFCall.createMap(9, flags: RawProgram.tokenFlag, token: token.raw).errno)
+                "LRU map", BPFMap.create(.lruHash, flags: .token, token: token.raw).errno)
             findings.note("kprobe", RawProgram.returning(0, .kprobe).with(token).load().errno)
             if let errno = Capability.perfmon.drop() { throw errno }
             findings.note("kprobe without PERFMON", RawProgram.returning(0, .kprobe).with(token).load().errno)
             if let errno = Capability.bpf.drop() { throw errno }
             findings.note(
-                "LRU map without BPF", BPFCall.createMap(9, flags: RawProgram.tokenFlag, token: token.raw).errno)
+                "LRU map without BPF", BPFMap.create(.lruHash, flags: .token, token: token.raw).errno)
             findings.note("xdp without BPF", xdp.load().errno)
             findings.note("another token without BPF", Token.create(root.raw).errno)
         }
@@ -295,7 +297,7 @@ let tokenSuite = Suite(
                 try object.set("wanted", to: UInt64(own()))
                 findings.note("xdp", RawProgram.returning(2, .xdp).with(token).load().errno)
                 findings.note(
-                    "map", BPFCall.createMap(9, flags: RawProgram.tokenFlag, token: token.raw).errno)
+                    "map", BPFMap.create(.lruHash, flags: .token, token: token.raw).errno)
             }
             attached.detach()
             for (what, answer) in expected { test.expect(findings[what], equals: answer, what) }
@@ -463,9 +465,9 @@ private func loadBTF(token: CInt?) -> Errno? {
     let type: [UInt32] = [1, 1 << 24, 4, 1 << 24 | 32]
     var btf: [UInt8] = [0x9f, 0xeb, 1, 0]
     for word in [24, 0, UInt32(4 * type.count), UInt32(4 * type.count), UInt32(name.count)] {
-        btf += [UInt8](number: word)
+        btf += word.bytes
     }
-    btf += type.flatMap { [UInt8](number: $0) } + name
+    btf += type.flatMap { $0.bytes } + name
     var attr = Attr(size: 40)
     attr.set(UInt32(btf.count), at: 16)
     if let token {

@@ -68,14 +68,14 @@ let userSuite = Suite(
         }
     }
     Case("N-028", "unprivileged users make maps only where the sysctl lets them, and only plain ones") { test in
-        let kinds: [(String, UInt32, UInt32, UInt32)] = [
-            ("hash", 1, 4, 8), ("array", 2, 4, 8), ("lru_hash", 9, 4, 8), ("devmap", 14, 4, 4), ("cpumap", 16, 4, 4),
-            ("queue", 22, 0, 8),
+        let kinds: [(String, BPFMap.Kind, Int, Int)] = [
+            ("hash", .hash, 4, 8), ("array", .array, 4, 8), ("lru_hash", .lruHash, 4, 8), ("devmap", .devmap, 4, 4),
+            ("cpumap", .cpumap, 4, 4), ("queue", .queue, 0, 8),
         ]
         func make() throws -> Findings {
             try aside(in: [.user]) { findings, _ in
-                for (name, type, key, value) in kinds {
-                    findings.note(name, BPFCall.createMap(type, key: key, value: value).errno)
+                for (name, kind, key, value) in kinds {
+                    findings.note(name, BPFMap.create(kind, key: key, value: value).errno)
                 }
             }
         }
@@ -93,9 +93,9 @@ let userSuite = Suite(
                 "hash": "0", "array": "0", "lru_hash": "EPERM", "devmap": "EPERM", "cpumap": "EPERM",
                 "queue": "EPERM",
             ])
-        for (name, type, key, value) in kinds {
+        for (name, kind, key, value) in kinds {
             test.expect(
-                BPFCall.createMap(type, key: key, value: value).errno, nil, "\(name) by the machine's root")
+                BPFMap.create(kind, key: key, value: value).errno, nil, "\(name) by the machine's root")
         }
     }
     Case("N-029", "unprivileged_bpf_disabled goes from 0 to 2 and back, and takes no other number") { test in
@@ -126,7 +126,7 @@ let userSuite = Suite(
         test.expect(Unprivileged.write("1"), nil, "1 is written once more")
         let findings = try aside(in: [.user]) { findings, _ in
             findings.note("load", RawProgram.returning(0, .socketFilter).load().errno)
-            findings.note("hash", BPFCall.createMap(1).errno)
+            findings.note("hash", BPFMap.create(.hash).errno)
         }
         test.expect(findings, ["load": "EPERM", "hash": "EPERM"])
         test.expect(RawProgram.returning(0, .socketFilter).load().errno, nil, "the machine's root loads a program")

@@ -26,7 +26,7 @@ int clinux_software_event(unsigned long long event, pid_t pid);
 // memmem(3), which glibc declares for _GNU_SOURCE alone.
 const void *clinux_find(const void *memory, size_t length, const void *wanted, size_t wanted_length);
 
-// Messages of libbpf, the last 16 KiB of them: a printf-like callback cannot be written in Swift.
+// Messages of libbpf, the latest 4 to 16 KiB of them: a printf-like callback cannot be written in Swift.
 #include <stdarg.h>
 void clinux_libbpf_capture(void);
 int clinux_libbpf_print(const char *format, va_list arguments);
