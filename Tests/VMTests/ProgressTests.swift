@@ -8,7 +8,9 @@ extension MachineTests {
     /// What somebody at a terminal sees of a run.
     @Suite(.serialized)
     struct Progress {
-        private static let arguments = ["run", "-k", "6.12", "-t", "mprog.tcx/M-00*"]
+        private static let arguments = [
+            "run", "-k", "6.12", "-t", "mprog.tcx/M-00?.ingress", "-t", "mprog.tcx/M-00?.egress",
+        ]
 
         private func screen(_ terminal: PseudoTerminal) throws -> (output: String, screen: Screen) {
             let output = try #require(terminal.allOutput())

@@ -8,7 +8,7 @@ extension MachineTests {
     @Suite(.serialized)
     struct Specification {
         /// The subjects that are complete: every id has a case, or a reason why it has none.
-        private static let subjects: Set<Character> = ["K", "P", "D", "I", "H", "N", "V"]
+        private static let subjects: Set<Character> = ["K", "P", "D", "I", "H", "N", "M", "V"]
 
         private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
             .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("docs/semantics").path

@@ -9,6 +9,8 @@ let cgroupLSMCases: [Case] = [
         "M-218", "a query of a cgroup's LSM programs tells those of all hooks, with their flags, and no revision",
         since: "6.0", needs: [.cgroup2, .cgroupPrograms, .bpfLSM, .lsmCgroup]
     ) { test in
+        // Without it there is no address to bind to, and nobody else need have done so.
+        try Netlink.setUp("lo")
         let object = try BPFObject("mprog/cgroup_lsm.bpf.o")
         let cgroup = try Cgroup(test)
         let directory = try cgroup.open()
@@ -39,9 +41,11 @@ let cgroupLSMCases: [Case] = [
         test.expect(try object.value(of: "ran"), equals: UInt32(1232), "programs that ran when all were detached")
     },
     Case(
-        "M-218.order", "LSM programs of one hook have positions and revisions of their own",
+        "M-218.order", "LSM programs of one hook have positions and revisions of their own", spec: ["M-218"],
         since: "6.17", needs: [.cgroup2, .cgroupPrograms, .bpfLSM, .lsmCgroup, .cgroupPreorder, .cgroupOrdering]
     ) { test in
+        // Without it there is no address to bind to, and nobody else need have done so.
+        try Netlink.setUp("lo")
         let object = try BPFObject("mprog/cgroup_lsm.bpf.o")
         let cgroup = try Cgroup(test)
         let directory = try cgroup.open()
