@@ -133,10 +133,11 @@ final class Command {
     /// Runs to the end.
     @discardableResult
     func run(
-        _ arguments: [String], environment: [String: String] = [:], standardOutput: String? = nil
+        _ arguments: [String], environment: [String: String] = [:], standardOutput: String? = nil,
+        limit: Duration = .seconds(300)
     ) throws -> ProcessEnd {
         try start(arguments, environment: environment, standardOutput: standardOutput)
-        return try finish()
+        return try finish(limit: limit)
     }
 
     /// QEMU processes of this call.

@@ -179,6 +179,9 @@ private final class MovedDevice {
         }
         target = MprogTarget(ifindex: index, type: type)
         let outer = try FrameSocket("stays0")
+        try Netlink.setUp("stays0")
+        try Netkit.awaitRunning("stays0")
+        try there.inside { try Netkit.awaitRunning("moved0") }
         path = list.flavour == .ingress ? FramePath(from: outer, to: inner) : FramePath(from: inner, to: outer)
     }
 
