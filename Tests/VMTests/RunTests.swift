@@ -20,7 +20,10 @@ extension MachineTests {
                 "is absent and not due before ", "there is no KF_KPTR_GET from 6.4 on",
                 "sizes and offsets have 32 bits",
                 "RCU sections are not nested in 6.18 and before", "every case was skipped",
-                // Drivers that a cloud kernel has not.
+                "the kernel has tcx",
+                // Options and drivers that a cloud kernel has not.
+                "override helpers is absent: CONFIG_BPF_KPROBE_OVERRIDE is not set",
+                "lirc helpers is absent: CONFIG_BPF_LIRC_MODE2 is not set",
                 "e1000e is absent: CONFIG_E1000E is not set", "igb is absent: CONFIG_IGB is not set",
             ]
             for line in command.stdout.split(separator: "\n") where line.contains("# SKIP") {
