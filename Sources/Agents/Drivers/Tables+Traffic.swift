@@ -96,11 +96,17 @@ extension Tables {
             rig.set([5: Chain.dropOdd])
             try rig.attach([1, 2])
             let traffic = try Traffic(rig, [1, 2], total: frames, dropper: 5)
+            var drops = false
+            // One change at a time: frames come between two of them.
             try traffic.run { traffic in
-                try traffic.step([1, 5, 2]) {
-                    rig.target.attach(rig.chain.fd(5), .after, relative: UInt32(bitPattern: rig.chain.fd(1)))
+                if drops {
+                    try traffic.step([1, 2]) { rig.target.detach(rig.chain.fd(5)) }
+                } else {
+                    try traffic.step([1, 5, 2]) {
+                        rig.target.attach(rig.chain.fd(5), .after, relative: UInt32(bitPattern: rig.chain.fd(1)))
+                    }
                 }
-                try traffic.step([1, 2]) { rig.target.detach(rig.chain.fd(5)) }
+                drops.toggle()
             }
             rig.test.expect(traffic.lost > 0, "frames met the program that drops")
         },
