@@ -157,6 +157,7 @@ struct ExploreCommand: AsyncParsableCommand {
         defer { work.remove() }
         let chosen = selections
         let file = output
+        let isReplay = replay != nil
         let answer = await Runner.onThread {
             Result { () throws(HarnessError) in
                 let keeper = ScriptKeeper(
@@ -164,8 +165,10 @@ struct ExploreCommand: AsyncParsableCommand {
                         let release = kernels.first { result.kernel.hasPrefix($0.build.release) }?.build.release
                         return file ?? "explore-\(subject)-\(result.name.id)-\(release ?? "kernel").script"
                     }, log: Terminal.log)
-                let journal = Journal(
-                    sinks: [TAPReporter(dialect: .tap, write: Terminal.results), keeper], log: Terminal.log)
+                // A script that is run again is there already.
+                let keepsScripts = !isReplay || file != nil
+                let reporter = TAPReporter(dialect: .tap, write: Terminal.results)
+                let journal = Journal(sinks: keepsScripts ? [reporter, keeper] : [reporter], log: Terminal.log)
                 return try runner.run(kernels: kernels, selections: chosen, journal: journal, work: work)
             }
         }
@@ -174,7 +177,6 @@ struct ExploreCommand: AsyncParsableCommand {
 
     private var options: RunOptions {
         var options = RunOptions()
-        // Found to be the fastest of what is a true kernel still: docs/explorer.md.
         options.settings.kernelArguments = append
         options.accelerator = disableKvm ? .tcg : nil
         // A hundred operations a second would be very slow; shrinking comes on top.
