@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What the console of an archive's machine says about the failure. `repro.sh` comes to the same in shell.
+public struct Judgement: Sendable, Equatable {
+    public enum Answer: Int32, Sendable {
+        case notAgain = 0
+        case again = 1
+        /// It could not be run, or not to its end.
+        case unknown = 3
+    }
+
+    /// How the machine went.
+    public enum End: Sendable, Equatable {
+        /// QEMU ended as told by its guest.
+        case ended
+        case late
+        /// QEMU failed.
+        case broken(String)
+    }
+
+    public var answer: Answer
+    /// One sentence.
+    public var reason: String
+
+    public init(_ answer: Answer, _ reason: String) {
+        (self.answer, self.reason) = (answer, reason)
+    }
+
+    /// What init begins each of its own lines with, behind the kernel's time stamp.
+    static let mark = "bpftest-job: "
+
+    /// Parts of lines with which kernels complain, the same from 5.10 to 7.x; each is a pattern of grep -F.
+    ///
+    /// - Source: kernel/panic.c, lib/bug.c, mm/kasan, mm/kfence, mm/kmemleak.c, kernel/rcu, kernel/watchdog.c,
+    ///   kernel/hung_task.c, kernel/locking/lockdep.c, lib/ubsan.c, lib/refcount.c, arch/x86/kernel/traps.c.
+    public static let complaints = [
+        "Kernel panic - not syncing", "WARNING: CPU:", "WARNING: at ", "WARNING: possible ", "WARNING: suspicious RCU",
+        "WARNING: inconsistent lock", "WARNING: bad unlock balance", "BUG: ", "Oops:", "Oops - ",
+        "general protection fault", "KASAN: ", "KFENCE: ", "KCSAN: ", "UBSAN: ", "kernel BUG at", "INFO: rcu_",
+        "rcu: INFO: ", "INFO: task ", "refcount_t: ", "Unable to handle kernel", "unregister_netdevice: waiting for",
+        "kmemleak: ", "stack segment: ", "double fault: ", "divide error: ",
+    ]
+
+    /// Judges.
+    ///
+    /// - Parameter console: all of it; carriage returns do not count.
+    public static func judge(_ console: String, _ end: End, _ judge: Manifest.Judge) -> Judgement {
+        let lines = Self.lines(console)
+        if case .broken(let what) = end { return Judgement(.unknown, "QEMU failed: \(printable(what, limit: 300))") }
+        guard let start = lines.firstIndex(where: { $0.hasPrefix("[") && $0.contains(mark + "start") }) else {
+            guard judge.kind != .boot else { return Judgement(.again, "the kernel did not come as far as to the case") }
+            return Judgement(.unknown, "the kernel did not come as far as to the case")
+        }
+        if judge.kind == .boot { return Judgement(.notAgain, "the kernel booted") }
+        let rest = lines[start...]
+        if let found = rest.first(where: isComplaint) {
+            return Judgement(.again, "the kernel complained: \(printable(withoutTime(found), limit: 300))")
+        }
+        let own = rest.filter { $0.hasPrefix("[") }.compactMap { line in
+            line.firstRange(of: mark).map { String(line[$0.upperBound...]) }
+        }
+        let results = own.filter { $0.hasPrefix("result ") }.map { $0.dropFirst(7) }
+        if let failed = results.first(where: { $0.hasPrefix("not ok") }) {
+            return Judgement(.again, printable(String(failed), limit: 300))
+        }
+        if own.contains("timeout") || end == .late {
+            guard judge.kind == .timeout else { return Judgement(.unknown, "it was not done in its time") }
+            return Judgement(.again, "the case has no result in its time")
+        }
+        if judge.kind == .program { return program(own) }
+        if let result = results.last {
+            let isSkip = result.contains("# SKIP")
+            let text = printable(String(result), limit: 300)
+            return Judgement(isSkip && judge.kind == .absent ? .again : .notAgain, text)
+        }
+        let how = own.last { $0.hasPrefix("ended ") } ?? "the machine went down"
+        return Judgement(.again, "the case has no result (\(printable(how, limit: 100)))")
+    }
+
+    private static func program(_ own: [String]) -> Judgement {
+        guard let end = own.last(where: { $0.hasPrefix("ended ") }) else {
+            return Judgement(.again, "the program did not end")
+        }
+        // 4 is how the kernel's selftests say that they skip.
+        let isGood = end.hasSuffix(" status 0") || end.hasSuffix(" status 4")
+        return Judgement(isGood ? .notAgain : .again, "the program \(end)")
+    }
+
+    /// The console's lines, without carriage returns: Swift takes one with its newline for a character of its own.
+    static func lines(_ console: String) -> [String] {
+        console.unicodeScalars.split(separator: "\n").map { line in
+            String(String.UnicodeScalarView(line.filter { $0 != "\r" }))
+        }
+    }
+
+    /// What a program prints is not the kernel's word: that has a time stamp.
+    static func isComplaint(_ line: String) -> Bool {
+        line.hasPrefix("[") && !line.contains(mark) && complaints.contains { line.contains($0) }
+    }
+
+    /// Drops `[    1.234567] ` and `[  T123] ` from the start.
+    static func withoutTime(_ line: String) -> String {
+        var rest = line[...]
+        while rest.hasPrefix("["), let end = rest.firstIndex(of: "]") {
+            rest = rest[rest.index(after: end)...].drop { $0 == " " }
+        }
+        return String(rest)
+    }
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import SystemPackage
+import Testing
+
+@testable import Archives
+
+/// `bpftest replay` and `repro.sh` come to the same conclusion about the same console.
+@Suite struct JudgementTests {
+    struct Console: Sendable, CustomTestStringConvertible {
+        let name: String
+        var kind = Manifest.Judge.Kind.result
+        let lines: [String]
+        var end = Judgement.End.ended
+        let answer: Judgement.Answer
+        let words: String
+        var testDescription: String { name }
+    }
+
+    static let start = "[    2.100000] bpftest-job: start"
+    static let announced = "[    2.200000] bpftest: case suite/case"
+    static let failed = "[    2.300000] bpftest-job: result not ok 1 case what it states"
+    static let passed = "[    2.300000] bpftest-job: result ok 1 case what it states"
+    static let skipped = "[    2.300000] bpftest-job: result ok 1 case what it states # SKIP tcx is absent"
+    static let ended = "[    2.310000] bpftest-job: ended status 0"
+    static let warning = "[    2.250000] WARNING: CPU: 0 PID: 61 at kernel/bpf/verifier.c:2100 check+0x12/0x30"
+
+    static let consoles = [
+        Console(
+            name: "failed", lines: [start, announced, "not ok 1 case what it states\r", failed, ended], answer: .again,
+            words: "not ok 1 case what it states"),
+        Console(
+            name: "passed", lines: [start, announced, "ok 1 case what it states\r", passed, ended], answer: .notAgain,
+            words: "ok 1 case what it states"),
+        Console(name: "skipped", lines: [start, skipped, ended], answer: .notAgain, words: "# SKIP tcx is absent"),
+        Console(name: "absent", kind: .absent, lines: [start, skipped, ended], answer: .again, words: "# SKIP"),
+        Console(name: "not absent", kind: .absent, lines: [start, passed, ended], answer: .notAgain, words: "ok 1"),
+        Console(
+            name: "splat", kind: .splat, lines: [start, announced, warning, passed, ended], answer: .again,
+            words: "the kernel complained"),
+        Console(
+            name: "splat elsewhere", lines: [start, announced, warning, passed, ended], answer: .again,
+            words: "check+0x12/0x30"),
+        Console(
+            name: "splat while booting", lines: [warning, start, passed, ended], answer: .notAgain, words: "ok 1 case"),
+        Console(
+            name: "what a program says", lines: [start, "WARNING: CPU: 0 says a test", passed, ended],
+            answer: .notAgain, words: "ok 1 case"),
+        Console(
+            name: "panic", kind: .splat,
+            lines: [start, announced, "[    2.3][  T61] Kernel panic - not syncing: sysrq triggered crash"],
+            answer: .again, words: "sysrq triggered crash"),
+        Console(
+            name: "went down", kind: .splat, lines: [start, announced], answer: .again, words: "the machine went down"),
+        Console(
+            name: "agent broke", kind: .agent, lines: [start, announced, "[    2.4] bpftest-job: ended signal 11"],
+            answer: .again, words: "ended signal 11"),
+        Console(
+            name: "timeout", kind: .timeout, lines: [start, announced, "[   62.0] bpftest-job: timeout"],
+            answer: .again, words: "no result in its time"),
+        Console(
+            name: "slow", lines: [start, announced, "[   62.0] bpftest-job: timeout"], answer: .unknown,
+            words: "not done in its time"),
+        Console(
+            name: "a fast timeout", kind: .timeout, lines: [start, passed, ended], answer: .notAgain, words: "ok 1"),
+        Console(name: "no boot", lines: ["[    0.1] Linux version"], answer: .unknown, words: "did not come as far"),
+        Console(name: "silence", lines: [], answer: .unknown, words: "did not come as far"),
+        Console(
+            name: "boot fails", kind: .boot, lines: ["[    0.1] Kernel panic - not syncing: x"], answer: .again,
+            words: "did not come as far"),
+        Console(name: "boots", kind: .boot, lines: [start], answer: .notAgain, words: "the kernel booted"),
+        Console(
+            name: "init fails", lines: ["bpftest-init: fatal: x"], answer: .unknown, words: "did not come as far"),
+        Console(
+            name: "a job that forges", lines: [start, "bpftest-job: result ok 1 case", failed, ended], answer: .again,
+            words: "not ok"),
+        Console(
+            name: "program failed", kind: .program, lines: [start, "[    2.4] bpftest-job: ended status 3"],
+            answer: .again, words: "ended status 3"),
+        Console(
+            name: "program killed", kind: .program, lines: [start, "[    2.4] bpftest-job: ended signal 4"],
+            answer: .again, words: "ended signal 4"),
+        Console(
+            name: "program passed", kind: .program, lines: [start, ended], answer: .notAgain, words: "ended status 0"),
+        Console(
+            name: "program skipped", kind: .program, lines: [start, "[    2.4] bpftest-job: ended status 4"],
+            answer: .notAgain, words: "ended status 4"),
+        Console(
+            name: "a point of a program", kind: .program,
+            lines: [start, "[    2.4] bpftest-job: result not ok 3 - third", ended], answer: .again, words: "third"),
+        Console(
+            name: "program went down", kind: .program, lines: [start], answer: .again, words: "did not end"),
+        Console(
+            name: "QEMU failed", lines: ["[    0.1] Linux version"], end: .broken("exit status 1"), answer: .unknown,
+            words: "QEMU failed"),
+        Console(
+            name: "late boot", lines: ["[    0.1] Linux version"], end: .late, answer: .unknown,
+            words: "did not come as far"),
+        Console(name: "late", lines: [start, announced], end: .late, answer: .unknown, words: "not done in its time"),
+        Console(
+            name: "a hang", kind: .timeout, lines: [start, announced], end: .late, answer: .again,
+            words: "no result in its time"),
+    ]
+
+    @Test(arguments: consoles) func replay(_ console: Console) {
+        let judge = Manifest.Judge(kind: console.kind, watch: "case", seconds: 60, limit: 180)
+        let verdict = Judgement.judge(console.lines.joined(separator: "\n") + "\n", console.end, judge)
+        #expect(verdict.answer == console.answer, "\(verdict)")
+        #expect(verdict.reason.contains(console.words), "\(verdict)")
+    }
+
+    /// With a QEMU that prints what is given.
+    @Test(arguments: consoles) func script(_ console: Console) throws {
+        let box = try ScriptBox(try Sample(console.kind))
+        try Data((console.lines.joined(separator: "\n") + "\n").utf8).write(
+            to: URL(fileURLWithPath: box.folder.appending("console").string))
+        var ending = "exit 0"
+        if case .broken = console.end { ending = "echo 'no such machine' >&2; exit 1" }
+        // A hang has no end: the script's limit is what ends it.
+        if console.end == .late { ending = "exec sleep 1000" }
+        let answer = try box.run(qemu: "cat \"${0%/*}/console\"; \(ending)", limit: console.end == .late ? 1 : 100)
+        #expect(answer.status == console.answer.rawValue, "\(answer.text)")
+        #expect(answer.text.contains(console.words), "\(answer.text)")
+        if console.answer != .unknown { #expect(answer.text.contains("ok 1 case what it states\r") == false) }
+        #expect(box.leftovers.isEmpty)
+    }
+
+    @Test func theScriptWithoutQEMU() throws {
+        let box = try ScriptBox(try Sample())
+        let answer = try box.run(qemu: nil)
+        #expect(answer.status == 3)
+        #expect(answer.text.contains("apt-get install qemu-system-x86"))
+        #expect(box.leftovers.isEmpty)
+    }
+
+    @Test func theScriptWithoutItsFiles() throws {
+        let box = try ScriptBox(try Sample())
+        try FileManager.default.removeItem(atPath: box.folder.appending("boot/job.cpio").string)
+        let answer = try box.run(qemu: "exit 0")
+        #expect(answer.status == 3)
+        #expect(answer.text.contains("job.cpio is missing"))
+    }
+
+    @Test func theScriptOfACaseThatWantsCards() throws {
+        var sample = try Sample()
+        sample.manifest.machine?.cards = ["e1000e"]
+        let answer = try ScriptBox(sample).run(qemu: "exit 0")
+        #expect(answer.status == 3)
+        #expect(answer.text.contains("use bpftest replay"))
+    }
+
+    /// What the script gives QEMU is what bpftest would.
+    @Test func theScriptsMachineIsTheManifests() throws {
+        var sample = try Sample()
+        sample.manifest.machine?.commandLine = "console=ttyS0 a='b c' $HOME `id`"
+        let box = try ScriptBox(sample)
+        let answer = try box.run(qemu: "for word; do echo \"<$word>\"; done; exit 1")
+        #expect(answer.status == 3)
+        let machine = try #require(sample.manifest.machine)
+        let line = MachineLine(machine, kernel: "@k", initramfs: "@i")
+        let found = try #require(box.arguments)
+        #expect(found.contains("-append") && found.contains(line.commandLine), "\(found)")
+        let known = Set(found)
+        for word in line.arguments where word != "@k" && word != "@i" { #expect(known.contains(word), "\(word)") }
+        #expect(found.firstIndex(of: "-initrd").map { found[$0 + 1].hasSuffix("/initramfs") } == true)
+    }
+}
+
+/// An unpacked archive, and a QEMU that is a script.
+final class ScriptBox {
+    let scratch: Scratch
+    let folder: FilePath
+    private let temporary: FilePath
+
+    init(_ sample: Sample) throws {
+        scratch = try Scratch()
+        folder = scratch.path.appending("archive")
+        temporary = scratch.path.appending("tmp")
+        var sample = sample
+        sample.contents.append(
+            ArchiveWriter.Content(ArchiveLayout.script, .bytes(Array(ReproScript.text(sample.manifest).utf8))))
+        sample.manifest.parts = try ArchiveWriter.parts(sample.contents)
+        try ArchiveReader(try sample.write(scratch.path)).extract(to: folder)
+        try FileManager.default.createDirectory(atPath: temporary.string, withIntermediateDirectories: false)
+    }
+
+    /// Temporary files of the script's that are still there.
+    var leftovers: [String] { scratch.names(in: "tmp") }
+
+    /// What the last QEMU was called with.
+    var arguments: [String]? {
+        (try? String(contentsOfFile: folder.appending("arguments").string, encoding: .utf8))?
+            .split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
+    }
+
+    func run(qemu: String?, limit: Int = 100) throws -> (status: Int32, text: String) {
+        let program = folder.appending("qemu")
+        if let qemu {
+            let text = """
+                #!/bin/sh
+                [ "$1" != -sandbox ] || [ "$2" != help ] || { echo 'sandbox options:'; exit 0; }
+                for word; do printf '%s\\n' "$word"; done >"${0%/*}/arguments"
+                \(qemu)
+
+                """
+            try Data(text.utf8).write(to: URL(fileURLWithPath: program.string))
+            try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program.string)
+        }
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        process.arguments = [folder.appending("repro.sh").string]
+        process.environment = [
+            "PATH": "/usr/bin:/bin", "QEMU": program.string, "LIMIT": "\(limit)", "TMPDIR": temporary.string,
+        ]
+        let output = Pipe()
+        process.standardOutput = output
+        process.standardError = output
+        try process.run()
+        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        return (process.terminationStatus, text)
+    }
+}
+
+@Suite struct TextTests {
+    @Test func theReadmeSaysWhatAPersonNeeds() throws {
+        var sample = try Sample()
+        sample.manifest.tried = Manifest.Tried(times: 1, failed: 1)
+        let text = ReadmeText.text(sample.manifest)
+        for word in [
+            "suite/case", "6.12.117", "it does not hold", "EBUSY (16)", "./repro.sh", "qemu-system-x86", "outputs/",
+            "tried once, and failed again",
+        ] { #expect(text.contains(word), "\(word)") }
+        #expect(!text.contains("sources/"))
+        #expect(text.split(separator: "\n").allSatisfy { $0.count <= 120 })
+    }
+
+    @Test func foreignWordsDoNotReachTheTerminal() {
+        #expect(printable("a\u{1b}[31mb\nc\u{202e}d\u{9b}e") == "a\u{fffd}[31mb\u{fffd}c\u{fffd}d\u{fffd}e")
+        #expect(printable(String(repeating: "x", count: 30), limit: 10).count == 11)
+    }
+
+    @Test func namesBecomePlainWords() {
+        #expect(ArchiveLayout.plainWord("mprog.tcx/M-008.ingress") == "mprog.tcx_M-008.ingress")
+        #expect(ArchiveLayout.plainWord("../../x") == "_._.._x")
+        #expect(ArchiveLayout.plainWord("-rf é") == "_rf___")
+        #expect(ArchiveLayout.plainWord("") == "_")
+    }
+
+    @Test func aJobIsAFileOfLines() {
+        let job = GuestJob(
+            calls: [.init(arguments: ["/run/x", "a\nb\\c"], environment: ["A=1"], directory: "/tmp/1")], watch: "id",
+            seconds: 60)
+        #expect(
+            job.text == """
+                bpftest-job 1
+                watch id
+                seconds 60
+                call /tmp/1
+                argument /run/x
+                argument a\\nb\\\\c
+                setting A=1
+
+                """)
+    }
+}
