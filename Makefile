@@ -20,9 +20,10 @@ GUEST := $(BUILD)/guest
 TOOLCHAIN = $(dir $(realpath $(shell command -v $(SWIFT))))
 BPF_CLANG ?= $(TOOLCHAIN)clang
 STRIP ?= $(TOOLCHAIN)llvm-objcopy --strip-all
+# Objects go into archives of failures: the folder of the build is not in them.
 # Debian keeps asm/ under the architecture's name, where clang for bpf does not look.
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Werror -I tests-bpf/include \
-	-idirafter /usr/include/$(shell uname -m)-linux-gnu
+	-idirafter /usr/include/$(shell uname -m)-linux-gnu -ffile-compilation-dir=.
 
 BPF_SOURCES := $(wildcard tests-bpf/*/*.bpf.c)
 BPF_OBJECTS := $(BPF_SOURCES:tests-bpf/%.bpf.c=$(GUEST)/objects/%.bpf.o)
@@ -31,7 +32,8 @@ TEST_OBJECTS := $(patsubst Tests/Support/Objects/%,$(BUILD)/test-objects/%,\
 	$(patsubst %.bpf.c,%.bpf.o,$(wildcard Tests/Support/Objects/*.bpf.c)))
 GUEST_PROGRAMS := $(GUEST)/bpftest-init $(GUEST)/bpftest-agent
 
-.PHONY: all setup build build-tests run test check lint format bench soak objects guest-programs mutants install clean
+.PHONY: all setup build build-tests run test browser-test check lint format bench soak objects guest-programs mutants \
+	surface install clean
 .DELETE_ON_ERROR:
 
 all: build
@@ -59,6 +61,10 @@ test: build-tests
 		grep -a -e "recorded an issue" -e "^↳" $(BUILD)/test.log | cut -c 1-600 | tail -n 12; \
 		exit 1; }
 
+# The HTML report in a headless Chromium: wants chromium, and python3.
+browser-test: build
+	@scripts/browser-test --bpftest $(BIN)/bpftest $(ARGS)
+
 # What needs no virtual machine: quick enough for every commit.
 check: lint build-tests
 	@$(SWIFT) test $(SWIFT_FLAGS) --skip-build --skip VMTests $(ARGS)
@@ -81,6 +87,12 @@ soak: build
 mutants: build
 	@scripts/mutants/run --bpftest $(BIN)/bpftest $(if $(SOURCE),--source $(SOURCE)) \
 		$(if $(SUITES),--suites "$(SUITES)") $(ARGS) $(BUGS)
+
+# docs/surface.md, from kernels that are fetched where they are not in the cache; docs/surface-format.md.
+SURFACE_KERNELS ?= 5.10 6.1 6.12.43 6.12 6.16 6.17 6.18 7.2.6 7.2 7.3-rc 7.3
+surface: build
+	@$(BIN)/bpftest surface $(foreach k,$(SURFACE_KERNELS),-k $(k)) --format markdown >$(BUILD)/surface.md
+	@mv $(BUILD)/surface.md docs/surface.md
 
 # What the agents know of kfuncs is the catalogue itself.
 CATALOGUE := $(GUEST)/objects/helpers/kfuncs-catalogue.csv

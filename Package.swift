@@ -35,6 +35,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", from: "1.8.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
     targets: [
         // Shared by host and guest.
@@ -43,13 +44,15 @@ let package = Package(
         .target(name: "GuestProtocol", swiftSettings: strict),
         .target(name: "TAP", swiftSettings: strict),
         .target(name: "Exploration", swiftSettings: strict),
+        .target(name: "BTF", swiftSettings: strict),
 
         // The guest's side: no Foundation.
         .systemLibrary(
             name: "CBpf", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev", "libelf-dev", "zlib1g-dev"])]),
         .target(name: "CBtfCache", dependencies: ["CBpf"]),
         .target(
-            name: "AgentKit", dependencies: ["TAP", "GuestProtocol", "LinuxIO", "CLinux", "CBpf", "CBtfCache", system],
+            name: "AgentKit",
+            dependencies: ["BTF", "TAP", "GuestProtocol", "LinuxIO", "CLinux", "CBpf", "CBtfCache", system],
             swiftSettings: strict),
         .target(name: "CGuestInit"),
         .target(
@@ -59,7 +62,7 @@ let package = Package(
             name: "MprogSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Mprog",
             swiftSettings: strict),
         .target(
-            name: "KfuncSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Kfuncs",
+            name: "KfuncSuites", dependencies: ["AgentKit", "BTF", "LinuxIO", system], path: "Sources/Agents/Kfuncs",
             swiftSettings: strict),
         .target(
             name: "KptrSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Kptr",
@@ -71,7 +74,7 @@ let package = Package(
             name: "NamespaceSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Namespaces",
             swiftSettings: strict),
         .target(
-            name: "HelperSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Helpers",
+            name: "HelperSuites", dependencies: ["AgentKit", "BTF", "LinuxIO", system], path: "Sources/Agents/Helpers",
             swiftSettings: strict),
         .target(
             name: "DriverSuites", dependencies: ["AgentKit", "LinuxIO", system], path: "Sources/Agents/Drivers",
@@ -90,14 +93,18 @@ let package = Package(
         .executableTarget(name: "bpftest-faults", swiftSettings: guestSwift, linkerSettings: guestLinker),
 
         // The host's side.
+        .systemLibrary(name: "CArchive", providers: [.apt(["libzstd-dev", "libmd-dev"])]),
+        .target(name: "Archives", dependencies: ["CArchive", "LinuxIO", system], swiftSettings: strict),
         .target(
             name: "VMRunner", dependencies: ["GuestProtocol", "LinuxIO", "CLinux", system], swiftSettings: strict),
+        .target(name: "Crashes", swiftSettings: strict),
         .target(
             name: "Harness",
             dependencies: [
-                "VMRunner", "GuestProtocol", "TAP", "LinuxIO", "Exploration", system,
+                "Archives", "Crashes", "VMRunner", "GuestProtocol", "TAP", "LinuxIO", "Exploration", "BTF", system,
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "TOMLKit", package: "TOMLKit"),
             ], swiftSettings: strict),
         .target(name: "TerminalUI", dependencies: ["Harness", system], swiftSettings: strict),
         .executableTarget(
@@ -115,16 +122,20 @@ let package = Package(
 
         // Pure tests and tests on real sockets and processes; VMTests boots real kernels.
         .testTarget(name: "ExplorationTests", dependencies: ["Exploration"], swiftSettings: strict),
+        .testTarget(
+            name: "ArchivesTests", dependencies: ["Archives", "CArchive", "LinuxIO", system], swiftSettings: strict),
         .testTarget(name: "TAPTests", dependencies: ["TAP"], swiftSettings: strict),
         .testTarget(name: "GuestProtocolTests", dependencies: ["GuestProtocol"], swiftSettings: strict),
         .testTarget(name: "LinuxIOTests", dependencies: ["LinuxIO", "CLinux", system], swiftSettings: strict),
+        .testTarget(
+            name: "CrashesTests", dependencies: ["Crashes"], swiftSettings: strict),
         .testTarget(
             name: "VMRunnerTests", dependencies: ["VMRunner", "GuestProtocol", "LinuxIO", system],
             swiftSettings: strict),
         .testTarget(
             name: "HarnessTests",
             dependencies: [
-                "Harness", "VMRunner", "TAP", "GuestProtocol", "LinuxIO", system,
+                "Harness", "Archives", "VMRunner", "TAP", "GuestProtocol", "LinuxIO", "BTF", system,
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: strict),

@@ -35,6 +35,13 @@ static void child(const struct clinux_spawn *r, int report, pid_t parent)
 			signal(s, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 
+	// libdispatch gives its threads priorities of their own where it may (root): the program gets the one that the user
+	// gave this process, which is its first thread's.
+	errno = 0;
+	int nice = getpriority(PRIO_PROCESS, (id_t)parent);
+	if (!errno)
+		setpriority(PRIO_PROCESS, 0, nice);
+
 	if (r->new_session && setsid() < 0)
 		fail(report, CLINUX_SPAWN_SESSION);
 	if (r->death_signal) {

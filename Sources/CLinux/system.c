@@ -19,6 +19,13 @@ int clinux_finit_module(int fd, const char *parameters, int flags)
 	return (int)syscall(SYS_finit_module, fd, parameters, flags);
 }
 
+int clinux_go_first(int yes)
+{
+	struct sched_param parameters = { .sched_priority = yes ? 1 : 0 };
+
+	return sched_setscheduler(0, (yes ? SCHED_FIFO : SCHED_OTHER) | SCHED_RESET_ON_FORK, &parameters);
+}
+
 int clinux_pidfd_open(pid_t pid)
 {
 	return (int)syscall(SYS_pidfd_open, pid, 0);

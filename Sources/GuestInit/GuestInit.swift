@@ -17,6 +17,11 @@ public enum GuestInit {
         notes += Mounts.all()
         raiseLimits(&notes)
         do {
+            // `-- job`: there is no host, and no port to wait for.
+            if let words = JobMode.words {
+                try JobMode.run(words, &notes)
+                powerOff()
+            }
             let ports = try Ports(loading: &notes)
             // `-- raw-copy BYTES` at the end of the kernel command line: what the port yields without the protocol.
             if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "raw-copy" {

@@ -83,7 +83,7 @@ final class Ports {
         return found
     }
 
-    private static func directory(_ path: String) -> [String] {
+    static func directory(_ path: String) -> [String] {
         guard let stream = unsafe opendir(path) else { return [] }
         defer { unsafe closedir(stream) }
         var names: [String] = []

@@ -14,6 +14,10 @@ final class RunningJob {
     let pid: Int32
     let output: Relay
     let error: Relay
+    /// What the host sends for its stdin; nil: it has none.
+    let input: InputRelay?
+    /// Says on the console how much stdout there was.
+    private let marks: OutputMarks?
     private var limit: UInt64
     private var overLimit = false
 
@@ -24,14 +28,20 @@ final class RunningJob {
         let outputPipe = try Descriptors.pipe()
         let errorPipe = try Descriptors.pipe()
         let nothing = try Descriptors.open("/dev/null", O_RDONLY)
+        input = request.takesInput ? try InputRelay() : nil
+        // Without them complaints are charged by time of arrival.
+        marks = request.marksOutput ? try? OutputMarks() : nil
         Mounts.makeDirectories(request.workingDirectory)
         var spawn = Spawn(
             path: request.arguments[0], arguments: request.arguments, environment: request.environment)
         spawn.workingDirectory = request.workingDirectory
-        spawn.descriptors = [0: nothing.raw, 1: outputPipe.second.raw, 2: errorPipe.second.raw]
+        spawn.descriptors = [
+            0: input?.jobsEnd ?? nothing.raw, 1: outputPipe.second.raw, 2: errorPipe.second.raw,
+        ]
         spawn.descriptors.merge(further) { $1 }
         spawn.newSession = true
         pid = try spawn.start()
+        input?.jobStarted()
         id = request.id
         limit = request.outputLimit
         output = Relay(outputPipe.first)
@@ -42,6 +52,14 @@ final class RunningJob {
     func become(_ request: Job) {
         id = request.id
         limit = request.outputLimit
+    }
+
+    /// Moves what there is of its stdout.
+    @discardableResult
+    func moveOutput(to port: borrowing OwnedFD, through buffer: inout [UInt8]) throws(Errno) -> Bool {
+        let more = try output.move(to: port, through: &buffer)
+        if more { marks?.mark(output.moved) }
+        return more
     }
 
     /// Kills a job that writes too much.
@@ -56,7 +74,7 @@ final class RunningJob {
         _ status: CInt, _ usage: rusage, output outputPort: borrowing OwnedFD, error errorPort: borrowing OwnedFD,
         buffer: inout [UInt8]
     ) throws -> JobEnd {
-        while try output.move(to: outputPort, through: &buffer), output.moved <= limit {}
+        while try moveOutput(to: outputPort, through: &buffer), output.moved <= limit {}
         while try error.move(to: errorPort, through: &buffer), error.moved <= limit {}
         let signal = clinux_term_signal(status)
         let cause: JobEnd.Cause

@@ -52,9 +52,11 @@ final class Server {
             poller.add(job?.output.descriptor ?? -1, .read)
             poller.add(job?.error.descriptor ?? -1, .read)
             poller.add(preparing?.descriptor ?? -1, .read)
+            poller.add(job?.input?.descriptor ?? -1, .write)
             guard try poller.wait(nil) else { continue }
-            if poller[2] != [] { try job?.output.move(to: ports.output, through: &frame) }
+            if poller[2] != [] { try job?.moveOutput(to: ports.output, through: &frame) }
             if poller[3] != [] { try job?.error.move(to: ports.error, through: &frame) }
+            if poller[5] != [], let job { try tell(job, taken: job.input?.flush() ?? 0) }
             job?.enforceLimit()
             if poller[1] != [] { try reap() }
             if poller[4] != [] { try finishPreparing() }
@@ -62,6 +64,10 @@ final class Server {
                 guard try receive() else { return }
             }
         }
+    }
+
+    private func tell(_ job: RunningJob, taken count: Int) throws {
+        if count > 0 { try send(.inputTaken(id: job.id, count: UInt32(count))) }
     }
 
     private func send(_ message: GuestMessage) throws {
@@ -112,6 +118,11 @@ final class Server {
             try prepare(request)
         case .freeze:
             try freeze()
+        case .input(let id, let bytes):
+            // A job that has just ended reads no more.
+            if let job, job.id == id { try tell(job, taken: try job.input?.append(bytes) ?? bytes.count) }
+        case .inputEnd(let id):
+            if let job, job.id == id { job.input?.end() }
         case .resume:
             throw FrameError.badValue("resume of a guest that is not frozen")
         case .powerOff:

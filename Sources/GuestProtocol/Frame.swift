@@ -11,6 +11,8 @@ public enum FrameType: UInt16, Sendable, CaseIterable {
     case prepare = 14
     case freeze = 16
     case resume = 18
+    case input = 20
+    case inputEnd = 22
 
     case hello = 1
     case fileStored = 3
@@ -20,6 +22,7 @@ public enum FrameType: UInt16, Sendable, CaseIterable {
     case log = 11
     case prepared = 13
     case frozen = 15
+    case inputTaken = 17
 }
 
 /// The fixed start of every frame: 24 bytes, little endian.

@@ -12,6 +12,8 @@ extension HostMessage {
         case .prepare: .prepare
         case .freeze: .freeze
         case .resume: .resume
+        case .input: .input
+        case .inputEnd: .inputEnd
         }
     }
 
@@ -32,6 +34,7 @@ extension HostMessage {
         case .run(let job), .prepare(let job):
             writer.append(job.id)
             writer.append(job.outputLimit)
+            writer.append(UInt8((job.takesInput ? 1 : 0) | (job.marksOutput ? 2 : 0)))
             writer.append(job.workingDirectory)
             writer.append(job.arguments)
             writer.append(job.environment)
@@ -44,6 +47,11 @@ extension HostMessage {
             writer.append(resumption.session)
             writer.append(resumption.unixNanoseconds)
             writer.append(resumption.entropy)
+        case .input(let id, let bytes):
+            writer.append(id)
+            writer.append(bytes)
+        case .inputEnd(let id):
+            writer.append(id)
         }
         return writer.bytes
     }
@@ -64,12 +72,14 @@ extension HostMessage {
         case .run, .prepare:
             let id: UInt32 = try reader.integer()
             let limit: UInt64 = try reader.integer()
+            let flags: UInt8 = try reader.integer()
+            guard flags <= 3 else { throw .badValue("flags of a job of \(flags)") }
             let directory = try reader.text()
             let arguments = try reader.list()
             guard !arguments.isEmpty else { throw .badValue("a job without a program") }
             let job = Job(
                 id: id, arguments: arguments, environment: try reader.list(), workingDirectory: directory,
-                outputLimit: limit)
+                outputLimit: limit, takesInput: flags & 1 != 0, marksOutput: flags & 2 != 0)
             self = type == .run ? .run(job) : .prepare(job)
         case .kill:
             self = .kill(id: try reader.integer(), signal: try reader.integer())
@@ -84,7 +94,12 @@ extension HostMessage {
             guard reader.count == Resumption.entropyBytes else { throw .badValue("\(reader.count) bytes of entropy") }
             self = .resume(
                 Resumption(session: session, unixNanoseconds: time, entropy: Array(reader.remainder())))
-        case .hello, .fileStored, .started, .exited, .refused, .log, .prepared, .frozen:
+        case .input:
+            let id: UInt32 = try reader.integer()
+            self = .input(id: id, bytes: reader.remainder())
+        case .inputEnd:
+            self = .inputEnd(id: try reader.integer())
+        case .hello, .fileStored, .started, .exited, .refused, .log, .prepared, .frozen, .inputTaken:
             throw .wrongDirection(type)
         }
         if reader.count > 0 { throw .trailingBytes(type, reader.count) }
@@ -102,6 +117,7 @@ extension GuestMessage {
         case .log: .log
         case .prepared: .prepared
         case .frozen: .frozen
+        case .inputTaken: .inputTaken
         }
     }
 
@@ -144,6 +160,9 @@ extension GuestMessage {
             writer.append(reason)
         case .log(let text):
             writer.append(text)
+        case .inputTaken(let id, let count):
+            writer.append(id)
+            writer.append(count)
         }
         return writer.bytes
     }
@@ -191,7 +210,10 @@ extension GuestMessage {
             self = .refused(id: id, errno: try reader.integer(), reason: try reader.text())
         case .log:
             self = .log(try reader.text())
-        case .putFile, .fileData, .fileEnd, .run, .kill, .powerOff, .prepare, .freeze, .resume:
+        case .inputTaken:
+            let id: UInt32 = try reader.integer()
+            self = .inputTaken(id: id, count: try reader.integer())
+        case .putFile, .fileData, .fileEnd, .run, .kill, .powerOff, .prepare, .freeze, .resume, .input, .inputEnd:
             throw .wrongDirection(type)
         }
         if reader.count > 0 { throw .trailingBytes(type, reader.count) }

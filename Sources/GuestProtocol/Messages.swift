@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The protocol's version: both sides must have the same.
-public let guestProtocolVersion: UInt32 = 2
+public let guestProtocolVersion: UInt32 = 4
+
+/// Bytes of a job's stdin that may be under way: the host sends more when the guest says that the job took some.
+public let inputWindow = 256 << 10
 
 /// Names of the virtio-serial ports, as the guest finds them in /sys/class/virtio-ports/*/name.
 public enum PortName {
@@ -25,16 +28,23 @@ public struct Job: Equatable, Sendable {
     public var workingDirectory: String
     /// Bytes of stdout and stderr each after which the job is killed.
     public var outputLimit: UInt64
+    /// Its stdin is what the host sends, a pipe; false: there is nothing to read.
+    public var takesInput: Bool
+    /// How much of its stdout has been passed on is said on the console too, so that what the kernel says there has its
+    /// place in the output.
+    public var marksOutput: Bool
 
     public init(
         id: UInt32, arguments: [String], environment: [String] = [], workingDirectory: String = "/",
-        outputLimit: UInt64 = 64 << 20
+        outputLimit: UInt64 = 64 << 20, takesInput: Bool = false, marksOutput: Bool = false
     ) {
         self.id = id
         self.arguments = arguments
         self.environment = environment
         self.workingDirectory = workingDirectory
         self.outputLimit = outputLimit
+        self.takesInput = takesInput
+        self.marksOutput = marksOutput
     }
 }
 
@@ -87,6 +97,10 @@ public enum HostMessage: Equatable, Sendable {
     case freeze
     /// The guest's new life begins: a frame of the new session, with which its numbering starts.
     case resume(Resumption)
+    /// For the job's stdin; never more than `inputWindow` bytes that the guest has not said to be taken.
+    case input(id: UInt32, bytes: ArraySlice<UInt8>)
+    /// The job's stdin is at its end.
+    case inputEnd(id: UInt32)
 
     /// What a restored guest must be told, as its memory is older than it is.
     public struct Resumption: Equatable, Sendable {
@@ -122,6 +136,8 @@ public enum GuestMessage: Equatable, Sendable {
     case prepared(id: UInt32)
     /// The guest is at rest: nothing of it is under way on any port.
     case frozen
+    /// The job took, or will never take, so many bytes of its stdin.
+    case inputTaken(id: UInt32, count: UInt32)
 
     public struct Hello: Equatable, Sendable {
         public var version: UInt32

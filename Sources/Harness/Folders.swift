@@ -21,6 +21,7 @@ public struct Folders: Sendable {
     var images: FilePath { cache.appending("images") }
     var zygotes: FilePath { cache.appending("zygotes") }
     var apt: FilePath { cache.appending("apt") }
+    var downloads: FilePath { cache.appending("downloads") }
 
     /// Makes a folder of the cache.
     static func make(_ path: FilePath) throws(HarnessError) {

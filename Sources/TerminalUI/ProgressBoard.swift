@@ -36,7 +36,7 @@ struct ProgressBoard: Sendable {
     }
 
     mutating func finished(_ result: CaseResult, worker: Int, at now: Instant) {
-        tally.count(result.outcome)
+        tally.count(result)
         doneWeight += expectation.map { $0.of(result.kernel, result.name) } ?? 1
         lastFinish = now
         workers[worker]?.until = now

@@ -8,6 +8,8 @@ public struct KernelBuild: Sendable, Equatable {
     public var version: KernelVersion
     /// nil where none was found beside the image.
     public var config: KernelConfig?
+    /// Where that was read.
+    public var configFile: FilePath?
     /// The folder that holds `kernel/…/*.ko*`, as lib/modules/RELEASE does; nil where there are none.
     public var modules: FilePath?
     /// What the user gave: file, tree, package or version.
@@ -30,7 +32,10 @@ public struct KernelBuild: Sendable, Equatable {
         var folder = file.removingLastComponent()
         if folder.ends(with: "arch/x86/boot") { for _ in 0..<3 { folder.removeLastComponent() } }
         let configs = ["config-\(release)", ".config", "config"]
-        config = configs.lazy.compactMap { Self.readConfig(folder.appending($0)) }.first
+        for name in configs where config == nil {
+            config = Self.readConfig(folder.appending(name))
+            configFile = config.map { _ in folder.appending(name) }
+        }
         if let modules {
             self.modules = try Self.findModules(of: release, in: modules)
         } else {
@@ -72,6 +77,7 @@ public struct KernelBuild: Sendable, Equatable {
         }
         try self.init(file: file, origin: tree.string)
         config = Self.readConfig(tree.appending(".config"))
+        configFile = config.map { _ in tree.appending(".config") }
         // Modules are found in place: modules.order lists them by their path in the tree.
         modules = FileManager.default.fileExists(atPath: tree.appending("modules.order").string) ? tree : nil
     }

@@ -58,6 +58,8 @@ public final class Machine {
     private var buffer = [UInt8](repeating: 0, count: 256 << 10)
     private var nextFile: UInt32 = 1
     var monitorCommands = 0
+    /// What a job's stdin is read from, and how much of it may be under way still.
+    var feed: Feed?
     /// What a machine that is being restored is to be sent once it runs; nil: it runs.
     private var held: [HostMessage]?
 
@@ -248,6 +250,7 @@ public final class Machine {
             let wantsRoom = channel.role == .control && outgoingStart < outgoing.count
             poller.add(open[index] ? channel.descriptor.raw : -1, wantsRoom ? [.read, .write] : .read)
         }
+        poller.add(held == nil ? feed?.pollable ?? -1 : -1, .read)
         let limit = deadline.map { $0 - .now }
         do {
             guard try poller.wait(limit) else {
@@ -262,6 +265,7 @@ public final class Machine {
             if channel.role == .control, state.contains(.write) { flush(index) }
             if !state.isDisjoint(with: [.read, .hangUp]) { try drainOnce(index) }
         }
+        if poller[2 + channels.count] != [] { readFeed() }
         if poller[1] != [] { try finish() }
         return true
     }
@@ -325,7 +329,12 @@ public final class Machine {
         decoder.append(bytes)
         do {
             while let frame = try decoder.next() {
-                pending.append(.message(try GuestMessage(type: frame.type, payload: frame.payload)))
+                let message = try GuestMessage(type: frame.type, payload: frame.payload)
+                if case .inputTaken(let id, let count) = message {
+                    try taken(Int(count), of: id)
+                } else {
+                    pending.append(.message(message))
+                }
             }
         } catch {
             throw .violation("\(error)")

@@ -35,6 +35,8 @@ public struct MachineSettings: Sendable, Equatable {
         words.append(contentsOf: verboseConsole ? ["ignore_loglevel", "earlyprintk=ttyS0"] : ["loglevel=5"])
         // Agents announce their cases on the console: more than ten lines in five seconds.
         words.append("printk.devkmsg=on")
+        // A machine that hangs is sent an NMI that nobody expects: it answers with where it is.
+        words.append("unknown_nmi_panic")
         // A BPF attach waits for an RCU grace period: expedited ones keep a case in milliseconds.
         words.append("rcupdate.rcu_expedited=1")
         // An emulated processor that gets no time for a while makes the kernel panic over its own test of the timer

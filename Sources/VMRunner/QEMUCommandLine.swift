@@ -100,6 +100,8 @@ public struct QEMUCommandLine: Sendable {
         line += port("control", PortName.control) { $0.control }
         line += port("stdout", PortName.standardOutput) { $0.output }
         line += port("stderr", PortName.standardError) { $0.error }
+        // The kernel says through it where its own description is, without which a dump of its memory cannot be opened.
+        line += ["-device", "vmcoreinfo"]
         line += cards()
         return line
     }

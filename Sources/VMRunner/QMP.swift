@@ -8,7 +8,8 @@ public enum QMPMessage: Sendable, Equatable {
     case greeting
     /// An event's name, and its `data.reason` or `data.status` where it has one.
     case event(String, reason: String?)
-    case reply(id: Int)
+    /// With the answer, where it is a text, as that of `human-monitor-command`.
+    case reply(id: Int, text: String? = nil)
     case failure(id: Int?, String)
 
     static let lineLimit = 1 << 20
@@ -23,7 +24,7 @@ public enum QMPMessage: Sendable, Equatable {
         } else if let error = object["error"] as? [String: Any] {
             self = .failure(id: object["id"] as? Int, error["desc"] as? String ?? "no description")
         } else if object["return"] != nil, let id = object["id"] as? Int {
-            self = .reply(id: id)
+            self = .reply(id: id, text: object["return"] as? String)
         } else {
             return nil
         }

@@ -54,6 +54,9 @@ struct ExploreCommand: AsyncParsableCommand {
             valueName: "file"))
     var output: String?
 
+    @OptionGroup
+    var kernelSources: SourceOptions
+
     @Option(help: ArgumentHelp("Where the kernel's modules are, if not beside it.", valueName: "dir"))
     var modules: String?
 
@@ -138,7 +141,11 @@ struct ExploreCommand: AsyncParsableCommand {
             do throws(HarnessError) {
                 let qemu = try RunCommand.qemu(environment)
                 return .success(
-                    (qemu, try await RunCommand.prepareKernels(kernel, modules: modules, guestFiles, folders)))
+                    (
+                        qemu,
+                        try await RunCommand.prepareKernels(
+                            kernel, modules: modules, kernelSources, guestFiles, folders)
+                    ))
             } catch {
                 return .failure(error)
             }

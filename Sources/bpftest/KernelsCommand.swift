@@ -3,16 +3,17 @@ internal import ArgumentParser
 internal import Foundation
 internal import Harness
 internal import SystemPackage
+internal import VMRunner
 
 /// `bpftest kernels`: the kernels in the cache.
 struct KernelsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "kernels", abstract: "Kernels by version: what is in the cache, fetch, build, prune.",
+        commandName: "kernels", abstract: "Kernels by version: list, fetch, build, prune.",
         subcommands: [List.self, Fetch.self, Build.self, Prune.self], defaultSubcommand: List.self)
 
     /// Progress goes to stderr; stdout has the command's answer.
-    static func store() -> KernelStore {
-        KernelStore(folders: Folders(environment: ProcessInfo.processInfo.environment)) {
+    static func store(_ sources: KernelSources = KernelSources()) -> KernelStore {
+        KernelStore(folders: Folders(environment: ProcessInfo.processInfo.environment), sources: sources) {
             Terminal.log("bpftest: \($0)")
         }
     }
@@ -26,12 +27,34 @@ struct KernelsCommand: AsyncParsableCommand {
         }
     }
 
-    /// Runs the body; a failure is a line on stderr and the exit code of its kind.
-    static func run(_ body: () async throws(HarnessError) -> Void) async throws {
+    /// Runs the body; a failure is a line on stderr and the exit code of its kind, as is an interruption.
+    static func run(_ body: @escaping @Sendable () async throws(HarnessError) -> Void) async throws {
+        let cancellation: Cancellation
         do throws(HarnessError) {
-            try await body()
+            cancellation = try RunCommand.cancellation()
         } catch {
             throw ExitCode(Terminal.report(error))
+        }
+        let task = Task { () -> HarnessError? in
+            do throws(HarnessError) {
+                try await body()
+                return nil
+            } catch {
+                return error
+            }
+        }
+        Interrupts.stop(cancellation) { task.cancel() }
+        guard let error = await task.value else { return }
+        // ^C at a terminal reaches apt and its like too: what they complain about then is no news.
+        throw ExitCode(Terminal.report(cancellation.isCancelled ? .cancelled : error))
+    }
+
+    static func requests(_ specs: [String]) throws -> [KernelRequest] {
+        try specs.map { spec in
+            if let request = KernelRequest(spec) { return request }
+            throw ValidationError(
+                KernelRequest.complaint(about: spec)
+                    ?? "'\(spec)' is no kernel version (such as 6.12, 6.1.*, 7.3-rc, latest or all)")
         }
     }
 }
@@ -39,45 +62,96 @@ struct KernelsCommand: AsyncParsableCommand {
 extension KernelsCommand {
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "List the kernels in the cache.",
-            discussion: "Columns: what to give to -k, mainline version, where it is from, MiB on disk.")
+            abstract: "List the kernels in the cache, or with --remote those that can be fetched.",
+            discussion: """
+                In the cache: what to give to -k, mainline version, where it is from, MiB on disk. Remote: what to give \
+                to -k, mainline version, flavour, package, MiB to fetch, and whether it is in the cache.
+                """)
+
+        @Flag(help: "What can be fetched, newest first.")
+        var remote = false
+
+        @Flag(help: "Look it up now, not only when the last look is ten minutes ago.")
+        var refresh = false
+
+        @OptionGroup
+        var kernelSources: SourceOptions
+
+        @Argument(help: "With --remote, only these: 6.12, 6.12:generic, latest.")
+        var specs: [String] = []
+
+        func validate() throws {
+            _ = try KernelsCommand.requests(specs)
+            if !remote, refresh || !specs.isEmpty { throw ValidationError("--refresh and versions go with --remote") }
+        }
 
         func run() async throws {
             try await KernelsCommand.run { () async throws(HarnessError) in
-                let kernels = KernelsCommand.store().cachedKernels()
-                if kernels.isEmpty { Terminal.log("no kernels in the cache: bpftest kernels fetch 6.12 gets one") }
-                let rows = kernels.map { kernel in
-                    [kernel.name ?? kernel.release, kernel.version, kernel.origin, "\(kernel.size >> 20) MiB"]
-                }
-                for row in rows {
-                    let cells = row.enumerated().map { column, text in
-                        text.padding(
-                            toLength: rows.map { $0[column].count }.max() ?? 0, withPad: " ", startingAt: 0)
-                    }
-                    try KernelsCommand.show(cells.joined(separator: "  ").trimmingCharacters(in: .whitespaces))
-                }
+                if remote { try await showRemote() } else { try showCached() }
             }
+        }
+
+        private func showCached() throws(HarnessError) {
+            let kernels = KernelsCommand.store().cachedKernels()
+            if kernels.isEmpty { Terminal.log("no kernels in the cache: bpftest kernels fetch 6.12 gets one") }
+            let rows = kernels.map { kernel in
+                [kernel.name ?? kernel.release, kernel.version, kernel.origin, "\(kernel.size >> 20) MiB"]
+            }
+            for row in rows {
+                let cells = row.enumerated().map { column, text in
+                    text.padding(
+                        toLength: rows.map { $0[column].count }.max() ?? 0, withPad: " ", startingAt: 0)
+                }
+                try KernelsCommand.show(cells.joined(separator: "  ").trimmingCharacters(in: .whitespaces))
+            }
+        }
+
+        private func showRemote() async throws(HarnessError) {
+            let listings = try await KernelsCommand.store(try kernelSources.read()).offers(
+                matching: specs.compactMap { KernelRequest($0) }, refreshes: refresh)
+            if listings.isEmpty { throw .usage("no kernel on offer matches \(specs.joined(separator: " "))") }
+            let rows = listings.map { listing in
+                let offer = listing.offer
+                return [
+                    offer.release, offer.version.description, offer.flavour?.rawValue ?? "-", offer.title, offer.origin,
+                    offer.size.map { "\($0 >> 20)" } ?? "-",
+                    listing.cached != nil ? "cached" : offer.missing.isEmpty ? "" : "without modules",
+                ]
+            }
+            try Table.show(
+                [
+                    ("KERNEL", .left), ("VERSION", .left), ("FLAVOUR", .left), ("PACKAGE", .left), ("FROM", .left),
+                    ("MiB", .right), ("", .left),
+                ], rows)
         }
     }
 
     struct Fetch: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Fetch the newest kernels of some versions from Debian's archive.",
-            discussion: "The cloud flavour, verified by apt's own signatures; the system's apt is not touched.")
+            abstract: "Fetch the newest kernels of some versions.",
+            discussion: """
+                6.12 or 6.12.*: the newest of the series. 6.12.117: that one. 7.3-rc, 7.3-rc7: release candidates. \
+                latest: the newest release. all: the newest of each series. With :cloud (usual) or :generic behind it: \
+                the flavour. They come from Debian's archive, verified by apt's own signatures; the system's apt is not \
+                touched. An interrupted fetch goes on where it was.
+                """)
 
-        @Argument(help: "Versions, such as 6.12, 6.1.* or 7.3-rc.")
+        @OptionGroup
+        var kernelSources: SourceOptions
+
+        @Argument(help: "Versions, such as 6.12, 6.1.*, 6.12:generic, 7.3-rc, latest or all.")
         var versions: [String]
 
         func validate() throws {
-            for version in versions where KernelRequest(version) == nil {
-                throw ValidationError("'\(version)' is no kernel version (such as 6.12, 6.1.* or 7.3-rc)")
-            }
+            _ = try KernelsCommand.requests(versions)
         }
 
         func run() async throws {
             try await KernelsCommand.run { () async throws(HarnessError) in
-                for request in versions.compactMap({ KernelRequest($0) }) {
-                    try KernelsCommand.show(try await KernelsCommand.store().fetch(request).release)
+                let store = KernelsCommand.store(try kernelSources.read())
+                for spec in try await store.expand(versions) {
+                    guard let request = KernelRequest(spec) else { continue }
+                    try KernelsCommand.show(try await store.fetch(request).release)
                 }
             }
         }
@@ -96,7 +170,8 @@ extension KernelsCommand {
 
         @Option(
             help: ArgumentHelp(
-                "One more fragment: debug, or a file with lines as in a .config; repeatable.", valueName: "fragment"))
+                "One more fragment: debug, selftests, or a file with lines as in a .config; repeatable.",
+                valueName: "fragment"))
         var fragment: [String] = []
 
         @Option(name: .shortAndLong, help: "Compilers at a time.")
@@ -115,7 +190,10 @@ extension KernelsCommand {
 
     struct Prune: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Remove what can be made again: guest images, build folders, older kernels of the same version.",
+            abstract: """
+                Remove what can be made again: guest images, build folders, interrupted downloads, older kernels of the \
+                same version and flavour.
+                """,
             discussion: "With names: these kernels instead.")
 
         @Argument(help: "Kernels, by the name that `kernels list` shows.")

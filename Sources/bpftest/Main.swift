@@ -9,8 +9,10 @@ struct BPFTest: AsyncParsableCommand {
         abstract: "Tests what a Linux kernel promises to BPF programs: a kernel goes in, TAP comes out.",
         version: bpftestVersion,
         subcommands: [
-            RunCommand.self, ListCommand.self,
-            ExploreCommand.self, KernelsCommand.self, ZygotesCommand.self, HistoryCommand.self,
+            RunCommand.self, ExecCommand.self, MatrixCommand.self, InitCommand.self, ListCommand.self,
+            ReportCommand.self, ExploreCommand.self, SurfaceCommand.self, KernelsCommand.self, ZygotesCommand.self,
+            HistoryCommand.self,
+            BisectCommand.self, ReplayCommand.self, MinimiseCommand.self,
             FlakesCommand.self,
             SlowestCommand.self, DoctorCommand.self,
         ])

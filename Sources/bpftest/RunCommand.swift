@@ -29,8 +29,42 @@ struct RunCommand: AsyncParsableCommand {
                 + "(FILE.bpf.o/PROGRAM) and folders of them; all suites without any.", valueName: "what"))
     var names: [String] = []
 
+    @Argument(
+        parsing: .postTerminator,
+        help: ArgumentHelp(
+            "Behind --: a program to run in the guest, with its arguments; its TAP or its exit status is the result.",
+            valueName: "program"))
+    var program: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "A file or folder that the program finds in the guest, programs with their libraries; =GUEST says where. "
+                + "Repeatable.", valueName: "host[=guest]"))
+    var file: [String] = []
+
+    @Option(help: ArgumentHelp("A setting of the program's environment. Repeatable.", valueName: "name=value"))
+    var env: [String] = []
+
     @Flag(help: "Programs of objects without annotations must be refused, instead of loading.")
     var expectLoadFailure = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Run test_progs of a kernel tree's selftests: of -k's own tree, or of another folder (=DIR).",
+            valueName: "dir"))
+    var selftests: String?
+
+    @Option(
+        name: [.customShort("a"), .long],
+        help: ArgumentHelp(
+            "Only these: SUITE or SUITE/CASE, with * for anything, commas between, or @FILE. Repeatable.",
+            valueName: "names"))
+    var allow: [String] = []
+
+    @Option(
+        name: [.customShort("d"), .long],
+        help: ArgumentHelp("Without these: as --allow. Repeatable.", valueName: "names"))
+    var deny: [String] = []
 
     @Option(
         name: [.customShort("t"), .long],
@@ -44,23 +78,28 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A further test agent, a static executable. Repeatable.", valueName: "file"))
     var agent: [String] = []
 
+    @OptionGroup
+    var kernelSources: SourceOptions
+
     @Option(help: ArgumentHelp("Where the kernel's modules are, if not beside it.", valueName: "dir"))
     var modules: String?
 
     @Option(help: ArgumentHelp("Time for the whole run, in seconds.", valueName: "secs"))
     var timeout: Double?
 
-    @Option(name: .customShort("w"), help: ArgumentHelp("Time for one case, in seconds.", valueName: "secs"))
-    var caseTimeout: Double = 60
+    @Option(
+        name: .customShort("w"),
+        help: ArgumentHelp("Time for one case, in seconds; 60, or 120 with --selftests.", valueName: "secs"))
+    var caseTimeout: Double?
 
     @Option(help: ArgumentHelp("Time for a boot, in seconds.", valueName: "secs"))
     var bootTimeout: Double = 120
 
-    @Option(help: ArgumentHelp("Memory of a machine.", valueName: "MiB"))
-    var memory = 256
+    @Option(help: ArgumentHelp("Memory of a machine; 256, or 2048 with --selftests.", valueName: "MiB"))
+    var memory: Int?
 
-    @Option(help: ArgumentHelp("Processors of a machine.", valueName: "n"))
-    var cpus = 1
+    @Option(help: ArgumentHelp("Processors of a machine; 1, or 2 with --selftests.", valueName: "n"))
+    var cpus: Int?
 
     @Option(
         help: ArgumentHelp(
@@ -128,18 +167,36 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Results as JSON lines too, into a file.", valueName: "file"))
     var json: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "A report too, when the run has ended: junit, json, markdown, html, tap, ktap. Repeatable.",
+            valueName: "format=file"))
+    var report: [String] = []
+
+    @OptionGroup var archives: ArchiveArguments
+
     @Flag(name: [.customShort("v"), .long], help: "Show what agents and the kernel's console say, on stderr.")
     var verbose = false
+
+    @OptionGroup(title: "When the kernel breaks") var crashes: CrashArguments
 
     /// What stands for a seed of our choice.
     static let randomSeed = "random"
 
-    /// `--shuffle` takes a value only behind `=`: ArgumentParser would take the next word, a suite's name, for it.
+    /// What stands for the selftests of the kernel's own tree.
+    static let ownTree = "@"
+
+    /// `--shuffle` and `--selftests` take a value only behind `=`: ArgumentParser would take the next word, a suite's name, for it.
     static func withOptionalValues(_ arguments: [String]) -> [String] {
         var isOver = false
         return arguments.map { word in
             if word == "--" { isOver = true }
-            return word == "--shuffle" && !isOver ? "--shuffle=\(randomSeed)" : word
+            if isOver { return word }
+            return switch word {
+            case "--shuffle": "--shuffle=\(randomSeed)"
+            case "--selftests": "--selftests=\(ownTree)"
+            default: word
+            }
         }
     }
 
@@ -147,11 +204,14 @@ struct RunCommand: AsyncParsableCommand {
         guard (1...1000).contains(jobs ?? 1) else { throw ValidationError("-j wants 1 to 1000") }
         guard (1...1_000_000).contains(`repeat` ?? 1) else { throw ValidationError("--repeat wants 1 to 1000000") }
         guard (0...1000).contains(reruns) else { throw ValidationError("--reruns wants 0 to 1000") }
-        for (name, value) in [("--timeout", timeout ?? 1), ("-w", caseTimeout), ("--boot-timeout", bootTimeout)] {
+        for (name, value) in [("--timeout", timeout ?? 1), ("-w", caseTimeout ?? 1), ("--boot-timeout", bootTimeout)] {
             guard value > 0, value < 1e7 else { throw ValidationError("\(name) wants a number of seconds above 0") }
         }
-        guard (64...65536).contains(memory) else { throw ValidationError("--memory wants 64 to 65536 MiB") }
-        guard (1...64).contains(cpus) else { throw ValidationError("--cpus wants 1 to 64") }
+        guard (64...65536).contains(memory ?? 256) else { throw ValidationError("--memory wants 64 to 65536 MiB") }
+        guard (1...64).contains(cpus ?? 1) else { throw ValidationError("--cpus wants 1 to 64") }
+        guard !program.isEmpty || file.isEmpty && env.isEmpty else {
+            throw ValidationError("--file and --env are for a program behind --")
+        }
     }
 
     func run() async throws {
@@ -164,14 +224,24 @@ struct RunCommand: AsyncParsableCommand {
         Terminal.end(code)
     }
 
+    private var memoryMiB: Int { memory ?? (selftests == nil ? 256 : Selftests.memoryMiB) }
+
+    /// What -a and -d say.
+    private func choice() throws(HarnessError) -> TestChoice {
+        var choice = TestChoice()
+        for text in allow { try choice.wanted.add(text) }
+        for text in deny { try choice.unwanted.add(text) }
+        return choice
+    }
+
     private var options: RunOptions {
         var options = RunOptions()
-        options.settings.memoryMiB = memory
-        options.settings.cpus = cpus
+        options.settings.memoryMiB = memoryMiB
+        options.settings.cpus = cpus ?? (selftests == nil ? 1 : Selftests.cpus)
         options.settings.kernelArguments = append
         options.accelerator = disableKvm ? .tcg : nil
         options.runLimit = timeout.map { .seconds($0) }
-        options.caseLimit = .seconds(caseTimeout)
+        options.caseLimit = .seconds(caseTimeout ?? (selftests == nil ? 60 : Selftests.caseLimit))
         options.bootLimit = .seconds(bootTimeout)
         options.keepMachineOnFailure = keepVmOnFailure
         options.isolation = runIsolated
@@ -183,7 +253,7 @@ struct RunCommand: AsyncParsableCommand {
         options.usesZygotes = !noZygotes
         options.verbose = verbose
         options.machineWords =
-            (memory == 256 ? [] : ["--memory", "\(memory)"]) + (cpus == 1 ? [] : ["--cpus", "\(cpus)"])
+            (memory.map { ["--memory", "\($0)"] } ?? []) + (cpus.map { ["--cpus", "\($0)"] } ?? [])
             + (disableKvm ? ["--disable-kvm"] : []) + (modules.map { ["--modules", $0] } ?? [])
             + append.flatMap { ["--append", $0] }
         return options
@@ -201,6 +271,8 @@ struct RunCommand: AsyncParsableCommand {
 
     private func perform(_ cancellation: Cancellation) async throws(HarnessError) -> Int32 {
         let environment = ProcessInfo.processInfo.environment
+        var options = options
+        options.crashes = try crashes.options()
         let folders = Folders(environment: environment)
         let guestFiles = try GuestFiles.locate(environment: environment)
         let preparation = Task { () -> Result<(qemu: QEMU, kernels: [PreparedKernel]), HarnessError> in
@@ -215,13 +287,15 @@ struct RunCommand: AsyncParsableCommand {
 
         let what = try RunNames(names, expectsLoadFailure: expectLoadFailure)
         for remark in what.remarks { Terminal.log("bpftest: \(remark)") }
+        let programs = try await programSelections(environment)
         let builtIn = Agent.builtIn(guestFiles)
         let described = try await Catalogue.describe(what.objects, guestFiles)
         let objects = Dictionary(uniqueKeysWithValues: described.map { ($0.object.suite, $0.object) })
         var offered = [(agent: builtIn, suites: try await Catalogue.builtIn(guestFiles) + described.map(\.suite))]
         if list, agent.isEmpty {
             preparation.cancel()
-            return try show(try Catalogue.select(offered, names: what.names, patterns: filter, objects: objects))
+            let suites = try select(offered, what, objects)
+            return try show(suites + programs)
         }
         let (qemu, kernels) = try await preparation.value.get()
         let runner = Runner(
@@ -244,9 +318,37 @@ struct RunCommand: AsyncParsableCommand {
             }
             offered.append((foreign, try answer.get()))
         }
-        let selections = try Catalogue.select(offered, names: what.names, patterns: filter, objects: objects)
+        let selections = try select(offered, what, objects) + programs
         if list { return try show(selections) }
         return try await run(runner, kernels, selections, work)
+    }
+
+    /// The programs behind `--` and of --selftests, with what they need.
+    private func programSelections(_ environment: [String: String]) async throws(HarnessError) -> [Selection] {
+        var selections: [Selection] = []
+        if let selftests {
+            var tests = try Selftests(named: selftests == Self.ownTree ? nil : selftests, kernels: kernel)
+            var choice = try choice()
+            for name in filter { try choice.wanted.add(name, anywhere: true) }
+            selections += try await tests.selections(choice, environment: environment, memoryMiB: memoryMiB)
+            for remark in tests.remarks { Terminal.log("bpftest: \(remark)") }
+        }
+        if !program.isEmpty {
+            selections.append(
+                try await Selection.program(
+                    program, files: file, settings: env, environment: environment, memoryMiB: memoryMiB))
+        }
+        return selections
+    }
+
+    /// What is asked for by name; nothing where a program is asked for alone.
+    private func select(
+        _ offered: [(agent: Agent, suites: [SuiteListing])], _ what: RunNames, _ objects: [String: ObjectFile]
+    ) throws(HarnessError) -> [Selection] {
+        if !program.isEmpty || selftests != nil, names.isEmpty { return [] }
+        let patterns = selftests == nil ? filter : []
+        let selections = try Catalogue.select(offered, names: what.names, patterns: patterns, objects: objects)
+        return selftests == nil ? try choice().narrowed(selections) : selections
     }
 
     /// Finds or fetches the kernels, checks what is known of them, and makes their guest images.
@@ -255,24 +357,16 @@ struct RunCommand: AsyncParsableCommand {
     ) async throws(HarnessError) -> [PreparedKernel] {
         // Listing the built-in suites needs no kernel.
         if list, agent.isEmpty { return [] }
-        return try await Self.prepareKernels(kernel, modules: modules, guestFiles, folders)
+        return try await Self.prepareKernels(kernel, modules: modules, kernelSources, guestFiles, folders)
     }
 
     static func prepareKernels(
-        _ specs: [String], modules: String?, _ guestFiles: GuestFiles, _ folders: Folders
+        _ specs: [String], modules: String?, _ sources: SourceOptions, _ guestFiles: GuestFiles, _ folders: Folders
     ) async throws(HarnessError) -> [PreparedKernel] {
         var kernels: [PreparedKernel] = []
-        for spec in specs {
-            let store = KernelStore(folders: folders) { Terminal.log("bpftest: \($0)") }
-            let build = try await store.resolve(spec, modules: modules.map { FilePath($0) })
-            if let config = build.config {
-                let missing = config.missing()
-                guard missing.isEmpty else {
-                    throw .usage("\(build.origin) cannot run the tests:\n  " + missing.joined(separator: "\n  "))
-                }
-            }
-            let image = try await GuestImage.prepare(build, initFile: guestFiles.initProgram, folders: folders)
-            kernels.append(PreparedKernel(build: build, image: image, spec: spec))
+        let store = KernelStore(folders: folders, sources: try sources.read()) { Terminal.log("bpftest: \($0)") }
+        for spec in try await store.expand(specs) {
+            kernels.append(try await PreparedKernel.prepare(spec, modules: modules, guestFiles, store))
         }
         return kernels
     }
@@ -281,6 +375,8 @@ struct RunCommand: AsyncParsableCommand {
         _ runner: Runner, _ kernels: [PreparedKernel], _ selections: [Selection], _ work: WorkFolder
     ) async throws(HarnessError) -> Int32 {
         let jsonFile = try json.map { (path) throws(HarnessError) in try ResultFile(path) }
+        let reports = try self.reports()
+        let archives = try self.archives.options()
         let dialect = format
         let progress = Terminal.showProgress(environment: ProcessInfo.processInfo.environment)
         defer { progress?.ended() }
@@ -292,6 +388,10 @@ struct RunCommand: AsyncParsableCommand {
                 let records = RunRecords(
                     description, environment: ProcessInfo.processInfo.environment, log: Terminal.log)
                 sinks.append(records)
+                let collector = reports.isEmpty ? nil : ResultCollector()
+                if let collector { sinks.append(collector) }
+                let archiver = archives.map { _ in FailureArchiver() }
+                if let archiver { sinks.append(archiver) }
                 let expected = Dictionary(
                     kernels.map { ($0.build.release, records.expectedDurations(kernel: $0.build.release)) },
                     uniquingKeysWith: { first, _ in first })
@@ -303,12 +403,30 @@ struct RunCommand: AsyncParsableCommand {
                     recorded: { expected[$0]?[$1] })
                 if let expectation { progress?.expect(expectation) }
                 let journal = Journal(sinks: sinks, log: Terminal.log, observer: progress)
-                return try runner.run(
-                    kernels: kernels, selections: selections, journal: journal, work: work,
-                    expected: { expected[$0]?[$1] })
+                let tally = Result { () throws(HarnessError) in
+                    try ReportTarget.writing(reports, of: collector) { () throws(HarnessError) in
+                        try runner.run(
+                            kernels: kernels, selections: selections, journal: journal, work: work,
+                            expected: { expected[$0]?[$1] })
+                    }
+                }
+                if let archiver, let archives {
+                    try archiver.pack(
+                        archives, runner: runner, kernels: kernels, selections: selections, work: work,
+                        log: { Terminal.log("bpftest: \($0)") })
+                }
+                return try tally.get()
             }
         }
         return try answer.get().exitCode
+    }
+
+    private func reports() throws(HarnessError) -> [ReportTarget] {
+        try report.map { (text) throws(HarnessError) -> ReportTarget in
+            let target = try ReportTarget(argument: text)
+            try target.check()
+            return target
+        }
     }
 
     private func show(_ selections: [Selection]) throws(HarnessError) -> Int32 {

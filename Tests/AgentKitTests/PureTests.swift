@@ -44,6 +44,13 @@ import Testing
     @Test func olderKernelsHaveTheFirst() {
         #expect(words(6, 6) == ["old"])
     }
+
+    @Test func aReleaseMayHaveTwoWordings() {
+        let rejection = Rejection(.EINVAL, "old").or(.EINVAL, "other").then(KernelRelease(7, 2), .EACCES, "new")
+        #expect(rejection.allowed(on: KernelRelease(6, 12)).map(\.fragment) == ["old", "other"])
+        #expect(rejection.allowed(on: KernelRelease(6, 18)).map(\.fragment) == ["old", "other", "new"])
+        #expect(rejection.allowed(on: KernelRelease(7, 3)).map(\.fragment) == ["new"])
+    }
 }
 
 @Suite struct AttrTests {

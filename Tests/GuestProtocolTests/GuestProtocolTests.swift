@@ -13,10 +13,13 @@ import Testing
         ),
         .prepare(Job(id: 2, arguments: ["/bin/x", "prepare"], environment: ["A=1"])), .freeze,
         .resume(.init(session: .max, unixNanoseconds: 1, entropy: Array(0..<32))),
+        .run(Job(id: 3, arguments: ["/bin/x"], takesInput: true)),
+        .run(Job(id: 4, arguments: ["/bin/x"], marksOutput: true)),
+        .input(id: 3, bytes: [0, 255]), .input(id: 3, bytes: []), .inputEnd(id: 3),
     ]
     static let guestMessages: [GuestMessage] = [
         .hello(.init(version: guestProtocolVersion, release: "6.12.1", uptimeNanoseconds: 5, notes: ["a", ""])),
-        .fileStored(id: 9), .prepared(id: 4), .frozen, .started(id: 1, pid: 99),
+        .fileStored(id: 9), .prepared(id: 4), .frozen, .started(id: 1, pid: 99), .inputTaken(id: 3, count: .max),
         .refused(id: 1, errno: 28, reason: "full"), .log("ü\n"),
         .exited(JobEnd(id: 1, cause: .exited(status: 3), outputBytes: 1, errorBytes: 2, maximumResidentKiB: 3)),
         .exited(JobEnd(id: 1, cause: .signalled(11), outputBytes: 1, errorBytes: 2)),

@@ -57,75 +57,6 @@ import VMRunner
     }
 }
 
-@Suite struct SplatWatchTests {
-    private func splats(_ lines: String...) -> [SplatWatch.Splat] {
-        var watch = SplatWatch()
-        for line in lines { watch.read(line) }
-        return watch.take()
-    }
-
-    /// First lines as kernels print them, with the time stamps of two configurations.
-    @Test(arguments: [
-        "[    3.862691] WARNING: CPU: 0 PID: 61 at kernel/bpf/verifier.c:2100 check_reg_arg+0x12/0x30",
-        "[    3.1][  T61] BUG: KASAN: slab-use-after-free in bpf_task_release+0x1c/0x30",
-        "[   12.0] BUG: kernel NULL pointer dereference, address: 0000000000000008",
-        "[   12.0] Oops: Oops: 0002 [#1] PREEMPT SMP NOPTI",
-        "[   12.0] general protection fault, probably for non-canonical address 0xdead000000000122: 0000 [#1]",
-        "[   12.0] kernel BUG at net/core/dev.c:1234!", "[   12.0] UBSAN: array-index-out-of-bounds in mprog.c:10:3",
-        "[   12.0] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
-        "[   12.0] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [agent:61]",
-        "[   12.0] INFO: task agent:61 blocked for more than 122 seconds.",
-        "[   12.0] WARNING: possible circular locking dependency detected",
-        "[   12.0] refcount_t: underflow; use-after-free.",
-        "[   12.0] unregister_netdevice: waiting for veth0 to become free. Usage count = 2",
-        "[   12.0] Kernel panic - not syncing: sysrq triggered crash",
-    ])
-    func findsComplaints(_ line: String) {
-        let found = splats(line, "[   12.1] Call Trace:")
-        #expect(found.count == 1)
-        #expect(found.first?.lines.count == 2)
-        #expect(found.first?.title.hasPrefix("[") == false)
-    }
-
-    @Test(arguments: [
-        "[    1.2] amd_pstate: the _CPC object is not present in SBIOS or ACPI disabled",
-        "[    1.2] x86/cpu: SGX disabled or unsupported by BIOS.", "[    0.1] Spectre V2 : Mitigation: Retpolines",
-        "[    2.0] bpftest-init: module x does not load", "",
-    ])
-    func leavesTheRestAlone(_ line: String) {
-        #expect(splats(line).isEmpty)
-    }
-
-    @Test func oneTroubleIsOneSplat() {
-        let found = splats(
-            "BUG: kernel NULL pointer dereference, address: 8", "Oops: 0002 [#1]", "Call Trace:",
-            "---[ end trace 0 ]---", "Kernel panic - not syncing: Fatal exception", "other",
-            "WARNING: CPU: 1 PID: 2 at x")
-        #expect(
-            found.map(\.title) == [
-                "BUG: kernel NULL pointer dereference, address: 8", "Kernel panic - not syncing: Fatal exception",
-            ])
-    }
-
-    /// The agent may have gone on to the next case before its output of the last one is read.
-    @Test func aSplatBelongsToTheCaseThatTheConsoleAnnounced() {
-        var watch = SplatWatch()
-        for line in ["bpftest: case s/1", "[ 1.0] bpftest: case s/2", "WARNING: CPU: 0 PID: 1 at x", "Call Trace:"] {
-            watch.read(line)
-        }
-        #expect(watch.take { $0 == "s/1" }.isEmpty)
-        #expect(watch.take { $0 == "s/2" }.map(\.lines.count) == [2])
-        #expect(watch.take().isEmpty)
-    }
-
-    @Test func whatIsKeptOfASplatIsBounded() {
-        var watch = SplatWatch()
-        watch.read("BUG: x")
-        for index in 0..<10_000 { watch.read("line \(index)") }
-        #expect(watch.take().first?.lines.count == 60)
-    }
-}
-
 @Suite struct GlobTests {
     @Test(arguments: [
         ("mprog.*", "mprog.tcx/M-001", true), ("*", "x", true), ("M-00?", "M-001", true), ("M-00?", "M-0011", false),
@@ -163,6 +94,9 @@ import VMRunner
         #expect(try names(["b", "a.x/2"]) == ["a.x/2", "b/1"])
         #expect(try names([], ["*/1"]) == ["a.x/1", "b/1"])
         #expect(try names(["a.x"], ["*/1", "b*"]) == ["a.x/1"])
+        #expect(try names(["a.*"]) == ["a.x/1", "a.x/2"])
+        #expect(try names(["*/1"]) == ["a.x/1", "b/1"])
+        #expect(throws: HarnessError.self, "a part of a name is none") { try names(["a"]) }
     }
 
     @Test func whatDoesNotExistIsSaid() {
@@ -202,8 +136,8 @@ import VMRunner
     @Test func jsonLinesAreJSONAndHoldEverything() throws {
         nonisolated(unsafe) var text = ""
         var reporter = JSONLinesReporter { unsafe text += $0 }
-        try reporter.runStarted(kernels: 1)
-        try reporter.kernelStarted("6.12", suites: 1, comments: ["c"])
+        try reporter.runStarted(RunPlan(), kernels: 1)
+        try reporter.kernelStarted(KernelIdentity(name: "6.12"), suites: 1, comments: ["c"])
         try reporter.suiteStarted("s", cases: 1)
         try reporter.caseFinished(result(.failed(.kernel), Diagnostics([.init("splat", "a\nb")])))
         try reporter.suiteFinished("s", tally: Tally())
@@ -213,7 +147,7 @@ import VMRunner
         let objects = try lines.map {
             try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
         }
-        #expect(objects[0]["version"] as? Int == 1)
+        #expect(objects[0]["version"] as? Int == 2)
         #expect(objects[3]["blame"] as? String == "kernel broke")
         #expect(objects[3]["suite"] as? String == "s")
         #expect(objects[3]["diagnostics"] as? [[String]] == [["splat", "a\nb"]])
@@ -223,7 +157,7 @@ import VMRunner
     @Test func aSinkThatCannotWriteEndsTheRun() {
         struct Full: Error {}
         let journal = Journal(sinks: [TAPReporter(dialect: .tap) { _ in throw Full() }], log: { _ in })
-        let error = #expect(throws: HarnessError.self) { try journal.tell { try $0.runStarted(kernels: 1) } }
+        let error = #expect(throws: HarnessError.self) { try journal.tell { try $0.runStarted(RunPlan(), kernels: 1) } }
         #expect(error?.description.contains("results cannot be written") == true)
     }
 }
@@ -235,19 +169,24 @@ import VMRunner
 
     static let ours: Set<String> = suites.union([
         "GuestProtocol", "TAP", "CLinux", "LinuxIO", "CBpf", "AgentKit", "GuestInit", "CGuestInit", "VMRunner",
-        "Harness", "TerminalUI", "GRDB", "Exploration",
+        "Harness", "TerminalUI", "GRDB", "Exploration", "BTF", "Crashes", "Archives", "CArchive",
     ])
     static let suites: Set<String> = [
         "MprogSuites", "KfuncSuites", "KptrSuites", "DynptrSuites", "NamespaceSuites", "HelperSuites",
         "DriverSuites", "ExploreSuites",
     ]
     static let allowed: [(folder: String, imports: Set<String>, foundation: Bool)] = [
-        ("GuestProtocol", [], false), ("TAP", [], false), ("Exploration", [], false), ("LinuxIO", ["CLinux"], false),
-        ("AgentKit", ["TAP", "GuestProtocol", "LinuxIO", "CBpf", "CLinux"], false),
+        ("GuestProtocol", [], false), ("TAP", [], false), ("Exploration", [], false),
+        ("BTF", [], false), ("LinuxIO", ["CLinux"], false), ("Crashes", [], true),
+        ("AgentKit", ["BTF", "TAP", "GuestProtocol", "LinuxIO", "CBpf", "CLinux"], false),
         ("GuestInit", ["GuestProtocol", "LinuxIO", "CLinux", "CGuestInit"], false),
-        ("Agents", ["AgentKit", "LinuxIO", "Exploration"], false),
+        ("Agents", ["AgentKit", "BTF", "LinuxIO", "Exploration"], false),
         ("VMRunner", ["GuestProtocol", "LinuxIO", "CLinux"], true),
-        ("Harness", ["VMRunner", "TAP", "LinuxIO", "GuestProtocol", "Exploration", "GRDB"], true),
+        ("Archives", ["CArchive", "LinuxIO"], true),
+        (
+            "Harness",
+            ["Archives", "Crashes", "VMRunner", "BTF", "TAP", "LinuxIO", "GuestProtocol", "Exploration", "GRDB"], true
+        ),
         ("TerminalUI", ["Harness"], false),
         ("bpftest-agent", suites.union(["AgentKit"]), false), ("bpftest-init", ["GuestInit"], false),
     ]

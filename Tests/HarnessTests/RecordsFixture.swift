@@ -57,11 +57,12 @@ final class RecordsFixture {
         file: RecordsFile? = nil, limits: RecordsWriter.Limits = .init()
     ) {
         let records = records(description, file: file, limits: limits)
-        records.runStarted(kernels: 1)
-        records.kernelStarted(kernel, suites: 1, comments: ["accelerator: tcg, as there is no /dev/kvm"])
+        records.runStarted(RunPlan(), kernels: 1)
+        records.kernelStarted(
+            KernelIdentity(name: kernel), suites: 1, comments: ["accelerator: tcg, as there is no /dev/kvm"])
         var tally = Tally()
         for result in results {
-            tally.count(result.outcome)
+            tally.count(result)
             records.caseFinished(result)
         }
         records.kernelFinished(kernel, tally: tally)

@@ -35,12 +35,12 @@ import Testing
             limits.batch = 10
             limits.end = .seconds(60)
             let records = RunRecords(RunDescription(), file: file, limits: limits) { fatalError($0) }
-            records.runStarted(kernels: 1)
-            records.kernelStarted("k", suites: 1, comments: [])
+            records.runStarted(RunPlan(), kernels: 1)
+            records.kernelStarted(KernelIdentity(name: "k"), suites: 1, comments: [])
             var tally = Tally()
             for number in 1...500 {
                 let result = RecordsFixture.result("s/\(number)", number == 77 ? .failed(.test) : .passed)
-                tally.count(result.outcome)
+                tally.count(result)
                 records.caseFinished(result)
             }
             records.runFinished(tally: tally)
@@ -86,7 +86,7 @@ import Testing
         var limits = RecordsWriter.Limits()
         limits.attempted = { _ in begun.signal() }
         let records = fixture.records(limits: limits)
-        records.runStarted(kernels: 1)
+        records.runStarted(RunPlan(), kernels: 1)
         begun.wait()
         fixture.run([Fixture.result("s/1")])
         // Both are of this process, which lives.

@@ -76,8 +76,8 @@ import Testing
     @Test func aBailOutIsKept() throws {
         let fixture = try Fixture()
         let records = fixture.records()
-        records.runStarted(kernels: 1)
-        records.kernelStarted(Fixture.kernel, suites: 1, comments: [])
+        records.runStarted(RunPlan(), kernels: 1)
+        records.kernelStarted(KernelIdentity(name: Fixture.kernel), suites: 1, comments: [])
         records.caseFinished(Fixture.result("s/1"))
         records.bailedOut("QEMU is gone")
         #expect(try fixture.open().runs().map(\.end) == [.bailOut("QEMU is gone")])
@@ -92,9 +92,9 @@ import Testing
         limits.delay = .milliseconds(20)
         limits.attempted = { _ in written.signal() }
         let records = fixture.records(limits: limits)
-        records.runStarted(kernels: 1)
+        records.runStarted(RunPlan(), kernels: 1)
         written.wait()
-        records.kernelStarted(Fixture.kernel, suites: 1, comments: [])
+        records.kernelStarted(KernelIdentity(name: Fixture.kernel), suites: 1, comments: [])
         records.caseFinished(Fixture.result("s/1"))
         var found: [Records.HistoryEntry] = []
         while found.isEmpty {
@@ -114,9 +114,9 @@ import Testing
         limits.batch = 50
         limits.attempted = { _ in written.signal() }
         let records = fixture.records(limits: limits)
-        records.runStarted(kernels: 1)
+        records.runStarted(RunPlan(), kernels: 1)
         written.wait()
-        records.kernelStarted(Fixture.kernel, suites: 1, comments: [])
+        records.kernelStarted(KernelIdentity(name: Fixture.kernel), suites: 1, comments: [])
         for number in 1...49 { records.caseFinished(Fixture.result("s/\(number)")) }
         written.wait()
         #expect(try fixture.open().history("s/1").count == 1)

@@ -53,8 +53,8 @@ import Testing
             if getuid() == 0 { #expect(setuid(65534) == 0) }
             var warnings: [String] = []
             let records = RunRecords(RunDescription(), file: RecordsFixture.file(in: path)) { warnings.append($0) }
-            records.runStarted(kernels: 1)
-            records.kernelStarted("k", suites: 1, comments: [])
+            records.runStarted(RunPlan(), kernels: 1)
+            records.kernelStarted(KernelIdentity(name: "k"), suites: 1, comments: [])
             records.caseFinished(RecordsFixture.result("s/2"))
             records.runFinished(tally: Tally())
             FileHandle.standardError.write(Data(warnings.map { "<\($0)>" }.joined().utf8))
@@ -118,9 +118,9 @@ import Testing
         limits.delay = .milliseconds(1)
         limits.attempted = { _ in written.signal() }
         let records = fixture.records(limits: limits)
-        records.runStarted(kernels: 1)
+        records.runStarted(RunPlan(), kernels: 1)
         written.wait()
-        records.kernelStarted(Fixture.kernel, suites: 1, comments: ["accelerator: tcg"])
+        records.kernelStarted(KernelIdentity(name: Fixture.kernel), suites: 1, comments: ["accelerator: tcg"])
         written.wait()
         // The results' pages are now said to be where the file has long ended.
         try fixture.sql { db in
@@ -166,7 +166,7 @@ import Testing
         try Damage.tables.spoil(fixture)
         let records = fixture.records()
         #expect(records.expectedDurations(kernel: Fixture.kernel).isEmpty)
-        records.runStarted(kernels: 1)
+        records.runStarted(RunPlan(), kernels: 1)
         records.runFinished(tally: Tally())
         try #require(fixture.warnings.count == 1)
         #expect(fixture.warnings[0].contains("damaged"))
@@ -279,8 +279,8 @@ import Testing
         let records = fixture.records(limits: limits)
         try fixture.sql { db in
             try db.execute(sql: "BEGIN EXCLUSIVE")
-            records.runStarted(kernels: 1)
-            records.kernelStarted(Fixture.kernel, suites: 1, comments: [])
+            records.runStarted(RunPlan(), kernels: 1)
+            records.kernelStarted(KernelIdentity(name: Fixture.kernel), suites: 1, comments: [])
             for result in Self.results { records.caseFinished(result) }
             refused.wait()
             refused.wait()
@@ -313,8 +313,8 @@ import Testing
         func report(_ sinks: [any ResultSink]) throws -> String {
             let text = Text()
             let journal = Journal(sinks: [TAPReporter(dialect: .tap) { text.value += $0 }] + sinks, log: { _ in })
-            try journal.tell { try $0.runStarted(kernels: 1) }
-            try journal.tell { try $0.kernelStarted("k", suites: 1, comments: []) }
+            try journal.tell { try $0.runStarted(RunPlan(), kernels: 1) }
+            try journal.tell { try $0.kernelStarted(KernelIdentity(name: "k"), suites: 1, comments: []) }
             try journal.tell { try $0.suiteStarted("s", cases: 120) }
             for result in Self.results { try journal.record(result) }
             try journal.tell { try $0.suiteFinished("s", tally: journal.tally) }

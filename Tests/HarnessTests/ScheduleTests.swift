@@ -68,6 +68,13 @@ import Testing
 @Suite struct ScheduleTests {
     private let source = MachineSource.unused
 
+    /// A schedule whose kernels are all there.
+    private func schedule(_ plan: Plan, _ rounds: Schedule.Rounds, atOnce: Int = .max) -> Schedule {
+        let schedule = Schedule(plan, rounds, atOnce: atOnce)
+        for kernel in 0..<plan.kernels { schedule.arrived(kernel: kernel) }
+        return schedule
+    }
+
     private func units(_ schedule: Schedule) -> [WorkUnit] {
         var found: [WorkUnit] = []
         while let job = schedule.next() {
@@ -75,7 +82,7 @@ import Testing
             case .makeSource(let kernel): schedule.made(source, kernel: kernel)
             case .run(let unit, _): found.append(unit)
             }
-            schedule.finished()
+            _ = schedule.finished(job)
         }
         return found
     }
@@ -85,24 +92,110 @@ import Testing
         let plan = Plan(
             isolation: .case, kernels: 1, cases: [["a", "b", "c", "d"]],
             expected: { _, _, id in durations[id].map { .seconds($0) } })
-        #expect(units(Schedule(plan, .fixed(1))).map { $0.parts[0].cases[0] } == ["b", "d", "a", "c"])
+        #expect(units(schedule(plan, .fixed(1))).map { $0.parts[0].cases[0] } == ["b", "d", "a", "c"])
     }
 
     @Test func aKernelThatDoesNotBootHasNoWork() {
-        let schedule = Schedule(Plan(isolation: .suite, kernels: 2, cases: [["a"]]), .fixed(2))
+        let schedule = self.schedule(Plan(isolation: .suite, kernels: 2, cases: [["a"]]), .fixed(2))
         var ran: [Int] = []
         while let job = schedule.next() {
             switch job {
             case .makeSource(let kernel): schedule.made(kernel == 0 ? nil : source, kernel: kernel)
             case .run(let unit, _): ran.append(unit.kernel)
             }
-            schedule.finished()
+            _ = schedule.finished(job)
         }
         #expect(ran == [1, 1])
     }
 
+    @Test func kernelsComeOneAfterAnotherAndNoMoreAtATimeThanAllowed() {
+        let durations = ["a": 9, "b": 100]
+        let plan = Plan(
+            isolation: .case, kernels: 3, cases: [["a", "b"]],
+            expected: { _, _, id in durations[id].map { .seconds($0) } })
+        let schedule = self.schedule(plan, .fixed(1), atOnce: 1)
+        var log: [String] = []
+        while let job = schedule.next() {
+            switch job {
+            case .makeSource(let kernel):
+                log.append("make \(kernel)")
+                schedule.made(source, kernel: kernel)
+            case .run(let unit, _): log.append("\(unit.kernel)\(unit.parts[0].cases[0])")
+            }
+            if let kernel = schedule.finished(job) { log.append("forget \(kernel)") }
+        }
+        #expect(
+            log == [
+                "make 0", "0b", "0a", "forget 0", "make 1", "1b", "1a", "forget 1", "make 2", "2b", "2a", "forget 2",
+            ])
+    }
+
+    @Test func theNextKernelIsMadeWhileThePreviousOneStillHasWork() {
+        let schedule = self.schedule(Plan(isolation: .case, kernels: 2, cases: [["a", "b"]]), .fixed(1), atOnce: 2)
+        guard case .makeSource(0) = schedule.next(), case .makeSource(1) = schedule.next() else {
+            Issue.record("both kernels are to be made first")
+            return
+        }
+        schedule.made(source, kernel: 0)
+        guard let job = schedule.next(), case .run(let unit, _) = job else {
+            Issue.record("what is ready is run")
+            return
+        }
+        #expect(unit.kernel == 0)
+        #expect(schedule.finished(job) == nil, "it has another case")
+    }
+
+    @Test func aKernelThatIsOnItsWayIsWaitedForWhileOthersRun() async {
+        let schedule = Schedule(Plan(isolation: .suite, kernels: 2, cases: [["a"]]), .fixed(1))
+        schedule.arrived(kernel: 1)
+        let source = source
+        let ran = await Runner.onThread {
+            var ran: [Int] = []
+            while let job = schedule.next() {
+                switch job {
+                case .makeSource(let kernel): schedule.made(source, kernel: kernel)
+                case .run(let unit, _):
+                    ran.append(unit.kernel)
+                    // Only now, while nothing else is left to do.
+                    if unit.kernel == 1 { schedule.arrived(kernel: 0) }
+                }
+                _ = schedule.finished(job)
+            }
+            return ran
+        }
+        #expect(ran == [1, 0])
+    }
+
+    @Test func aKernelThatCannotBeHadIsNotWaitedFor() {
+        let schedule = Schedule(Plan(isolation: .suite, kernels: 2, cases: [["a"]]), .fixed(1))
+        schedule.arrived(kernel: 0)
+        schedule.made(nil, kernel: 1)
+        #expect(units(schedule).map(\.kernel) == [0])
+    }
+
+    @Test func timesAreAskedForWhenTheKernelIsThere() {
+        let isThere = Monitor(false)
+        let durations = ["a": 1, "b": 100, "c": 9]
+        let plan = Plan(
+            isolation: .case, kernels: 1, cases: [["a", "b", "c"]],
+            expected: { _, _, id in isThere.change { $0 } ? durations[id].map { .seconds($0) } : nil })
+        let schedule = Schedule(plan, .fixed(1))
+        isThere.change { $0 = true }
+        schedule.arrived(kernel: 0)
+        #expect(units(schedule).map { $0.parts[0].cases[0] } == ["b", "c", "a"])
+    }
+
+    @Test func whatAKernelLeavesOutIsNotInItsOrder() {
+        let plan = Plan(
+            isolation: .suite, kernels: 2, cases: [["a", "b"], ["c"]],
+            leavesOut: { kernel, selection, id in kernel == 0 && (id == "a" || selection == 1) })
+        #expect(plan.order(kernel: 0, round: 0).map(\.cases) == [["b"]])
+        #expect(plan.order(kernel: 1, round: 0).map(\.cases) == [["a", "b"], ["c"]])
+        #expect(plan.units(round: 0).map(\.kernel) == [0, 1, 1])
+    }
+
     @Test func urgentWorkGoesFirstAndKeepsTheScheduleOpen() {
-        let schedule = Schedule(Plan(isolation: .case, kernels: 1, cases: [["a", "b"]]), .fixed(1))
+        let schedule = self.schedule(Plan(isolation: .case, kernels: 1, cases: [["a", "b"]]), .fixed(1))
         var ran: [String] = []
         while let job = schedule.next() {
             switch job {
@@ -114,16 +207,16 @@ import Testing
                     schedule.add(urgent: WorkUnit(kernel: 0, round: 0, parts: [.init(selection: 0, cases: ["again"])]))
                 }
             }
-            schedule.finished()
+            _ = schedule.finished(job)
         }
         #expect(ran == ["a", "again", "b", "again"])
     }
 
     @Test func roundsEndWithAFailureAtTheLimitAndAtTheDeadline() {
         let plan = Plan(isolation: .suite, kernels: 1, cases: [["a"]])
-        #expect(units(Schedule(plan, .untilFailure(limit: 4, deadline: nil))).map(\.round) == [0, 1, 2, 3])
-        #expect(units(Schedule(plan, .untilFailure(limit: nil, deadline: .now))).map(\.round) == [0])
-        let schedule = Schedule(plan, .untilFailure(limit: nil, deadline: nil))
+        #expect(units(schedule(plan, .untilFailure(limit: 4, deadline: nil))).map(\.round) == [0, 1, 2, 3])
+        #expect(units(schedule(plan, .untilFailure(limit: nil, deadline: .now))).map(\.round) == [0])
+        let schedule = self.schedule(plan, .untilFailure(limit: nil, deadline: nil))
         var rounds = 0
         while let job = schedule.next() {
             switch job {
@@ -132,14 +225,14 @@ import Testing
                 rounds += 1
                 if rounds == 7 { schedule.sawFailure() }
             }
-            schedule.finished()
+            _ = schedule.finished(job)
         }
         #expect(rounds == 7)
         #expect(schedule.roundsBegun == 7)
     }
 
     @Test func nothingIsHandedOutAfterAStop() {
-        let schedule = Schedule(Plan(isolation: .suite, kernels: 1, cases: [["a"]]), .fixed(1))
+        let schedule = self.schedule(Plan(isolation: .suite, kernels: 1, cases: [["a"]]), .fixed(1))
         schedule.stop()
         #expect(schedule.next() == nil)
     }
@@ -147,7 +240,7 @@ import Testing
     /// Several threads get every unit once, and all of them come to an end.
     @Test func threadsShareTheWork() async {
         let cases = (0..<500).map { "\($0)" }
-        let schedule = Schedule(Plan(isolation: .case, kernels: 3, cases: [cases]), .fixed(1))
+        let schedule = self.schedule(Plan(isolation: .case, kernels: 3, cases: [cases]), .fixed(1))
         let source = source
         let found = await withTaskGroup(of: [String].self) { group in
             for _ in 0..<8 {
@@ -159,7 +252,7 @@ import Testing
                             case .makeSource(let kernel): schedule.made(source, kernel: kernel)
                             case .run(let unit, _): mine.append("\(unit.kernel) \(unit.parts[0].cases[0])")
                             }
-                            schedule.finished()
+                            _ = schedule.finished(job)
                         }
                         return mine
                     }

@@ -62,6 +62,17 @@ import Testing
         #expect("\(ProcessEnd.signalled(11))" == "signal SIGSEGV")
     }
 
+    /// Threads may have priorities of their own; what the user gave the process is its first thread's.
+    @Test func theChildHasThePriorityOfTheProcess() throws {
+        let process = id_t(getpid())
+        let given = getpriority(CInt(PRIO_PROCESS.rawValue), process)
+        let lower = min(given + 1, 19)
+        #expect(setpriority(CInt(PRIO_PROCESS.rawValue), process, lower) == 0)
+        // Refused to all but root, and of no consequence.
+        defer { _ = setpriority(CInt(PRIO_PROCESS.rawValue), process, given) }
+        #expect(try shell("cut -d ' ' -f 19 /proc/$$/stat").0 == "\(lower)\n")
+    }
+
     @Test func aMissingProgramIsAnErrorHereAndNotAChild() {
         let spawn = Spawn(path: "/nowhere/program", arguments: ["x"], environment: [])
         let error = #expect(throws: SpawnError.self) { try spawn.start() }

@@ -28,6 +28,7 @@ import Testing
         #expect(!arguments.contains("-netdev") && !arguments.contains("-nic"))
         #expect(value("-sandbox", arguments)?.hasPrefix("on,") == true)
         #expect(!line(sandbox: false).arguments.contains("-sandbox"))
+        #expect(arguments.contains("vmcoreinfo"))
     }
 
     @Test func everyPortHasItsDescriptor() {

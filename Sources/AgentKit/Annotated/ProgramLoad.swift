@@ -127,6 +127,7 @@ internal import SystemPackage
     func load() -> Outcome {
         makeArenas()
         let result = unsafe bpf_object__load(object)
+        if result == 0 { unsafe ProgramLines.report(object) }
         return Outcome(
             errno: result == 0 ? nil : Errno(rawValue: -result), log: log.string, messages: LibbpfMessages.take())
     }

@@ -15,6 +15,10 @@ public enum AgentMain {
 
     private static func carryOut(_ suites: [Suite], _ arguments: ArraySlice<String>) -> Never {
         switch arguments.first {
+        case "run" where arguments.dropFirst().first == "--report-lines":
+            ProgramLines.begin()
+            carryOut(suites, ["run"] + arguments.dropFirst(2))
+        case "symbols" where arguments.count == 1: exit(KernelSymbols.write())
         case "list" where arguments.count == 1:
             for suite in suites { emit(Catalogue.line(suite)) }
             exit(0)
@@ -41,6 +45,15 @@ public enum AgentMain {
             }
             for line in lines { emit(line) }
             exit(0)
+        case "surface" where arguments.count == 1:
+            SurfaceReport.write()
+            exit(0)
+        case "load" where arguments.count >= 2:
+            LoadReport.write(arguments.dropFirst())
+            exit(0)
+        case "needs" where arguments.count >= 2:
+            for file in arguments.dropFirst() { emit(ObjectNeeds.line(file)) }
+            exit(0)
         case "prepare" where arguments.count == 1:
             // Only a matter of time: without it libbpf reads the kernel's types for every object.
             _ = cbtfcache_fill()
@@ -53,7 +66,8 @@ public enum AgentMain {
             } catch {
                 usage("nobody said what to run: \(error)")
             }
-        default: usage("usage: \(CommandLine.arguments[0]) list | run SUITE [CASE…] | prepare")
+        default:
+            usage("usage: \(CommandLine.arguments[0]) list | run [--report-lines] SUITE [CASE…] | surface | prepare")
         }
     }
 
@@ -65,7 +79,10 @@ public enum AgentMain {
 
     /// Writes to stdout at once: what was said before a crash must have left the process.
     static func emit(_ text: String) {
-        let bytes = Array(text.utf8)
+        emit(Array(text.utf8))
+    }
+
+    static func emit(_ bytes: [UInt8]) {
         var done = 0
         while done < bytes.count {
             let count = unsafe bytes.withUnsafeBytes { raw in

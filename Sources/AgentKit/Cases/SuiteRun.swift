@@ -50,6 +50,7 @@ final class SuiteRun {
                 continue
             }
             let (child, report) = fork(one)
+            KernelLeaks.look()
             // What the kernel has to say of the last case's end belongs to its result. Before that, the next case's
             // announcement tells which one it belongs to.
             if number == cases.count - 1 { GracePeriods.pass() }
@@ -64,8 +65,12 @@ final class SuiteRun {
     private func announce(_ one: Case) {
         output.caseStarted(one.id)
         // Level 4, warning: what the console shows. A line that is refused is one announcement less.
-        let line = Array("<4>bpftest: case \(suite.name)/\(one.id)".utf8)
-        Self.console.withLock { try? $0?.writeAll(line) }
+        Self.sayOnConsole("bpftest: case \(suite.name)/\(one.id)")
+    }
+
+    static func sayOnConsole(_ line: String) {
+        let record = Array("<4>\(line)".utf8)
+        console.withLock { try? $0?.writeAll(record) }
     }
 
     private static let beginning = Mutex<(isOver: Bool, problem: String?)>((false, nil))
@@ -83,6 +88,7 @@ final class SuiteRun {
             if clinux_adopt_orphans() != 0 {
                 state.problem = "orphans of cases are not waited for: \(Errno.last.name)"
             }
+            KernelLeaks.forget()
             return state.problem
         }
     }
@@ -146,7 +152,8 @@ final class SuiteRun {
             let child: ReadyChild
             if let ready = Self.readyChildren.withLock({ $0.removeValue(forKey: suite.name) }) {
                 child = ready
-                try child.begin(one.id)
+                // It was forked before anybody asked for lines.
+                try child.begin(ProgramLines.marked(one.id))
             } else {
                 child = try ReadyChild { writing in Self.child(self.suite, one, writing) }
             }
@@ -174,7 +181,8 @@ final class SuiteRun {
             Instructions.forget()
             let test = Test(output: AgentOutput(write: AgentMain.emit))
             test.run { try isolate(suite, $0) }
-            guard let id = nextCase(), let one = suite.cases.first(where: { $0.id == id }) else { _exit(5) }
+            guard let id = nextCase().map(ProgramLines.unmarked), let one = suite.cases.first(where: { $0.id == id })
+            else { _exit(5) }
             carryOut(one, test, writing)
         }
         guard let child else { return }

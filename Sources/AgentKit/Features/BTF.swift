@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import BTF
 internal import CLinux
 internal import Glibc
 internal import LinuxIO
@@ -23,7 +24,7 @@ enum KernelBTF {
         }
     }
 
-    private static let folder = "/sys/kernel/btf"
+    static let folder = "/sys/kernel/btf"
     private static let cache = Mutex<BTFFile?>(nil)
 
     private static func vmlinux() throws(Errno) -> BTFFile {
@@ -34,17 +35,25 @@ enum KernelBTF {
     }
 
     private static func modules() throws(Errno) -> [BTFFile] {
+        var files: [BTFFile] = []
+        for name in try names() where name != "vmlinux" {
+            if let file = BTFFile(try readFile("\(folder)/\(name)", limit: 16 << 20)) { files.append(file) }
+        }
+        return files
+    }
+
+    /// What has types: `vmlinux`, and the loaded modules that brought some.
+    static func names() throws(Errno) -> [String] {
         guard let directory = unsafe opendir(folder) else { throw Errno.last }
         defer { unsafe closedir(directory) }
-        var files: [BTFFile] = []
+        var names: [String] = []
         while let entry = unsafe readdir(directory) {
             let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { raw in
                 unsafe String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
             }
-            if name == "vmlinux" || name.hasPrefix(".") { continue }
-            if let file = BTFFile(try readFile("\(folder)/\(name)", limit: 16 << 20)) { files.append(file) }
+            if !name.hasPrefix(".") { names.append(name) }
         }
-        return files
+        return names.sorted()
     }
 }
 
@@ -104,22 +113,10 @@ struct BTFFile: Sendable {
                 let info = unsafe raw.loadUnaligned(fromByteOffset: at + 4, as: UInt32.self)
                 let kind = info >> 24 & 0x1f
                 if kind == Self.functionKind, offsets.contains(name) { return true }
-                guard let extra = Self.extraBytes(kind, count: Int(info & 0xffff)) else { return nil }
+                guard let extra = BTFKind.extraBytes(kind, count: Int(info & 0xffff)) else { return nil }
                 at += 12 + extra
             }
             return false
-        }
-    }
-
-    /// What follows a type's first 12 bytes; nil for a kind that is not known.
-    static func extraBytes(_ kind: UInt32, count: Int) -> Int? {
-        switch kind {
-        case 1, 14, 17: 4  // INT, VAR, DECL_TAG
-        case 3: 12  // ARRAY
-        case 4, 5, 15, 19: 12 * count  // STRUCT, UNION, DATASEC, ENUM64
-        case 6, 13: 8 * count  // ENUM, FUNC_PROTO
-        case 2, 7...12, 16, 18: 0  // PTR, FWD, TYPEDEF, qualifiers, FUNC, FLOAT, TYPE_TAG
-        default: nil
         }
     }
 }

@@ -49,7 +49,9 @@ extension NetworkDevice {
         }
     }
 
-    private func ethtool(_ request: inout [UInt32]) throws(Errno) {
+    private func ethtool(_ request: inout [UInt32]) throws(Errno) { try Self.ethtool(name, &request) }
+
+    static func ethtool(_ name: String, _ request: inout [UInt32]) throws(Errno) {
         let result = unsafe request.withUnsafeMutableBytes { unsafe clinux_ethtool(name, $0.baseAddress) }
         _ = try Errno.check(result)
     }

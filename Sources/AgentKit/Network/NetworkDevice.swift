@@ -44,9 +44,19 @@ public struct NetworkDevice: Sendable, Hashable {
     }
 
     /// Whether frames can be sent: it is up, and the other end of its cable too.
-    public var hasCarrier: Bool {
-        // EINVAL while the device is down.
-        (try? Self.attribute(name, "carrier")) == "1"
+    public var hasCarrier: Bool { Self.hasCarrier(name) }
+
+    /// The carrier alone does not say it: until the kernel's work on a change of the carrier has been done, what is sent
+    /// is dropped. ETHTOOL_GLINK has it done first (linkwatch_sync_dev()).
+    private static func hasCarrier(_ name: String) -> Bool {
+        var request: [UInt32] = [0x0a, 0]
+        do throws(Errno) {
+            try ethtool(name, &request)
+            return request[1] == 1
+        } catch {
+            // netkit does not answer it. A device that is gone or down has no carrier.
+            return error == .notSupportedOnSocket && (try? attribute(name, "carrier")) == "1"
+        }
     }
 
     /// A counter of the device, such as `rx_packets`.
@@ -69,12 +79,17 @@ public struct NetworkDevice: Sendable, Hashable {
     ///
     /// - Throws: ETIMEDOUT.
     public static func waitForCarrier(of devices: [NetworkDevice], limit: Duration) throws(Errno) {
+        try waitForCarrier(of: devices.map(\.name), limit: limit)
+    }
+
+    /// As above, for devices of a network namespace that /sys does not show.
+    public static func waitForCarrier(of names: [String], limit: Duration) throws(Errno) {
         let events = FileHandle(adopting: try Errno.check(clinux_link_events()))
         let deadline = ContinuousClock.now + limit
         var poller = Poller()
         poller.add(events.raw, .read)
         var message = [UInt8](repeating: 0, count: 65536)
-        while !devices.allSatisfy(\.hasCarrier) {
+        while !names.allSatisfy(hasCarrier) {
             let left = deadline - .now
             if left <= .zero { throw .timedOut }
             guard try poller.wait(left) else { continue }

@@ -73,6 +73,7 @@ public import SystemPackage
                 messages: LibbpfMessages.take())
         }
         loaded = true
+        ProgramLines.report(opened)
     }
 
     /// Enough for the longest log of a small program at level 2.

@@ -27,14 +27,18 @@ public struct Rejection: Sendable {
         Rejection(wordings + [Wording(since: release, errno: errno, fragment: fragment)])
     }
 
+    /// Kernels of the latest release named so far use these words or those: it changed within the release.
+    public func or(_ errno: Errno, _ fragment: String) -> Rejection {
+        guard let last = wordings.last else { return self }
+        return Rejection(wordings + [Wording(since: last.since, errno: errno, fragment: fragment)])
+    }
+
     /// What is right on a kernel. Between two releases whose sources were read, which of them the kernel is like is
     /// not known: the words of both are.
     func allowed(on release: KernelRelease) -> [Wording] {
-        guard let index = wordings.lastIndex(where: { $0.since <= release }) else {
-            return wordings.prefix(1).map { $0 }
-        }
-        if wordings[index].since < release, index + 1 < wordings.count { return Array(wordings[index...(index + 1)]) }
-        return [wordings[index]]
+        guard let since = (wordings.last { $0.since <= release } ?? wordings.first)?.since else { return [] }
+        let next = since < release ? wordings.first { $0.since > since }?.since : nil
+        return wordings.filter { $0.since == since || $0.since == next }
     }
 }
 

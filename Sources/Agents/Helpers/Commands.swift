@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import AgentKit
+internal import BTF
 internal import LinuxIO
 internal import SystemPackage
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 public import AgentKit
+internal import BTF
 internal import Glibc
 internal import LinuxIO
 internal import SystemPackage

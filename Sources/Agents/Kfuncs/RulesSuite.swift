@@ -13,9 +13,9 @@ extension Features {
 
 private let refusing = "kfuncs/rules_fail.bpf.o"
 /// All are in one object: libbpf must find each of them.
-private let perfmonFunctions: [Feature] = [
-    .kfunc("bpf_probe_read_kernel_dynptr", since: "6.16"), .kfunc("bpf_get_kmem_cache", since: "6.13"),
-    .kfunc("bpf_stream_vprintk", since: "7.0"),
+/// 6.17 has another function of that name, 6.18 the implementation alone.
+private let streamPrint: [Feature] = [
+    .kfunc("bpf_stream_vprintk", since: "7.0"), .kfunc("bpf_stream_vprintk_impl", since: "6.18"),
 ]
 private let tasks = [Features.taskAcquire, Features.taskFromPID]
 
@@ -97,9 +97,15 @@ public let rulesSuite = Suite(
             "kfuncs/cast_fail.bpf.o", "walks_bits", "bpf_iter_bits_new",
             [Feature.kfunc("bpf_iter_bits_new", since: "6.11")]
         ),
-        ("kfuncs/perfmon_fail.bpf.o", "reads_kernel", "bpf_probe_read_kernel_dynptr", perfmonFunctions),
-        ("kfuncs/perfmon_fail.bpf.o", "finds_cache", "bpf_get_kmem_cache", perfmonFunctions),
-        ("kfuncs/perfmon_fail.bpf.o", "prints", "bpf_stream_vprintk", perfmonFunctions),
+        (
+            "kfuncs/perfmon_read_fail.bpf.o", "reads_kernel", "bpf_probe_read_kernel_dynptr",
+            [Feature.kfunc("bpf_probe_read_kernel_dynptr", since: "6.16")]
+        ),
+        (
+            "kfuncs/perfmon_cache_fail.bpf.o", "finds_cache", "bpf_get_kmem_cache",
+            [Feature.kfunc("bpf_get_kmem_cache", since: "6.13")]
+        ),
+        ("kfuncs/perfmon_print_fail.bpf.o", "prints", "bpf_stream_vprintk", streamPrint),
     ] {
         Case(
             "K-111.\(function)", "from 7.3 on \(function) is for those with CAP_PERFMON",

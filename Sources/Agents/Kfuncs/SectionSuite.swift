@@ -121,9 +121,10 @@ public let sectionSuite = Suite(
         Refused(
             "K-101.throw", "no exception is thrown inside an RCU section", "throw_under_rcu",
             needs: [Features.exceptions],
-            // 6.18 says the other of the two where it looks at the end of the program first.
-            Rejection(.EINVAL, "bpf_throw cannot be used inside bpf_rcu_read_lock-ed region").then(
-                KernelRelease(6, 13), .EINVAL, "cannot be used inside bpf_rcu_read_lock-ed region")),
+            // 6.12.43 looks at the missing unlock first, 6.12.117 at the throw, 6.18 at the end of the program.
+            Rejection(.EINVAL, "bpf_throw cannot be used inside bpf_rcu_read_lock-ed region")
+                .or(.EINVAL, "bpf_rcu_read_unlock is missing")
+                .then(KernelRelease(6, 13), .EINVAL, "cannot be used inside bpf_rcu_read_lock-ed region")),
         Refused(
             "K-104.lock", "a spin lock is given back before the program ends", "unlock_missing",
             Rejection(.EINVAL, "bpf_spin_unlock is missing").then(

@@ -33,12 +33,15 @@ struct CgroupRow: Sendable {
         /// Positions and revisions.
         case ordering
         case preorder
+        /// PREORDER links.
+        case preorderLinks
 
         var since: String {
             switch self {
             case .always: "5.10"
             case .ordering: "6.17"
             case .preorder: "6.15"
+            case .preorderLinks: "6.17"
             }
         }
 
@@ -47,6 +50,7 @@ struct CgroupRow: Sendable {
             case .always: [.cgroup2, .cgroupPrograms]
             case .ordering: [.cgroup2, .cgroupPrograms, .cgroupPreorder, .cgroupOrdering]
             case .preorder: [.cgroup2, .cgroupPrograms, .cgroupPreorder]
+            case .preorderLinks: [.cgroup2, .cgroupPrograms, .cgroupPreorder, .cgroupPreorderLinks]
             }
         }
 
@@ -100,4 +104,28 @@ enum CgroupTables {
     static let rows =
         positions + anchors + refusedAnchors + preorder + replace + modes + limits + hierarchy + inheritance + links
         + updates + references + queries + descriptors
+}
+
+extension Feature {
+    /// BPF_F_PREORDER of links: with the positions (commit 1209339844601, 6.17); before it a link takes no flags.
+    static let cgroupPreorderLinks = Feature(
+        "cgroup-preorder-links", since: "6.17", config: ["CONFIG_CGROUP_BPF"]
+    ) {
+        var step = "mkdir of a cgroup"
+        do throws(Errno) {
+            let cgroup = try Cgroup(under: .root, "bpftest-probe-links")
+            defer { _ = cgroup.remove() }
+            let directory = try cgroup.open()
+            step = "BPF_PROG_LOAD of a cgroup_sock program"
+            let program = try RawProgram.returning(
+                1, .cgroupSock, expectedAttachType: AttachType.cgroupSockCreate.rawValue
+            ).load().program.get()
+            step = "BPF_LINK_CREATE on a cgroup with PREORDER"
+            let target = CgroupTarget(directory.raw, .cgroupSockCreate)
+            _ = try target.createLink(program.raw, .preorder).get()
+            return .present
+        } catch {
+            return .absent(evidence: "\(step): \(error.name) (\(error.rawValue))")
+        }
+    }
 }

@@ -16,7 +16,7 @@ extension CgroupTables {
         },
         CgroupRow(
             "M-198.levels", "on every level PREORDER programs keep the order of their list",
-            [.c(1), .preC(2), .preC(3), .l(4)], .preorder
+            [.c(1), .preC(2), .preC(3), .l(4)], .preorderLinks
         ) { list in
             let child = try list.child()
             let grandchild = try child.child()
@@ -209,7 +209,7 @@ extension CgroupTables {
         },
         CgroupRow(
             "M-225.later", "a cgroup that is made later runs the programs of those above, in their order",
-            [.c(1), .preC(2), .l(3), .preL(4)], .preorder
+            [.c(1), .preC(2), .l(3), .preL(4)], .preorderLinks
         ) { list in
             let child = try list.child()
             try child.set(up: [.c(5), .preC(6)])

@@ -132,7 +132,7 @@ extension CgroupTables {
         },
         CgroupRow(
             "M-214.preorder", "an updated link is replaced in its own place, PREORDER links too",
-            [.l(1), .preL(2), .c(3), .preC(4), .preL(5), .l(6)], .preorder
+            [.l(1), .preL(2), .c(3), .preC(4), .preL(5), .l(6)], .preorderLinks
         ) { list in
             let child = try list.child()
             try child.set(up: [.preC(7), .l(8), .preL(9), .preL(10)])

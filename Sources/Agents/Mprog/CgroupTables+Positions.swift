@@ -293,7 +293,7 @@ extension CgroupTables {
         },
         CgroupRow(
             "M-197.plain", "PREORDER programs run before the others, in the order of their attachment",
-            [.c(1), .preC(2), .c(3), .preL(4), .l(5), .preC(6)], .preorder
+            [.c(1), .preC(2), .c(3), .preL(4), .l(5), .preC(6)], .preorderLinks
         ) { list in
             try list.expect(list: [.c(1), .preC(2), .c(3), .preL(4), .l(5), .preC(6)], running: [2, 4, 6, 1, 3, 5])
             list.test.expect(list.detach(2), nil, "detach C2")

@@ -77,6 +77,8 @@ extension ListTables {
             // The file's inode goes a grace period after its name.
             let left = try BPFInfo.stillThere(.link, [info.id])
             list.test.expect(left, equals: [], "links that are left")
+            // The link's number goes before its place in the list.
+            try list.test.eventually("the link has left the list") { try list.contents().links.count == 1 }
             try list.expect(list: [.p(1)], revision: 4)
         },
         Row("M-148", "a link keeps its program", [.l(1), .p(2)]) { list in

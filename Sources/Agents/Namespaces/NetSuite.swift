@@ -198,8 +198,10 @@ let netSuite = Suite("namespaces.net", "network namespaces and their cookies", o
         try test.require(success: far.attach(program), "the program is attached")
         let packet = [UInt8](repeating: 0, count: 64)
         let near = try Netlink.index("near")
+        // Before its work on the carrier is done, the kernel drops what is sent.
+        try NetworkDevice.waitForCarrier(of: ["near"], limit: .seconds(30))
         test.expect(Sockets.sendPacket(packet, protocol: 0x88b5, device: near), nil, "a packet is sent")
-        test.expect(try object.value(of: "runs"), equals: UInt32(1), "runs before the device is moved")
+        try test.eventually("the program runs before the device is moved") { try object.value(of: "runs") == UInt32(1) }
         try Netlink.move("far", to: b.raw)
         test.expect(far.query().errno, .ENODEV, "a query in A")
         try test.require(success: Namespaces.enter(b.raw), "B is entered")
@@ -208,8 +210,11 @@ let netSuite = Suite("namespaces.net", "network namespaces and their cookies", o
         test.expect(
             try moved.query().get().programs, equals: [try BPFInfo.programID(program).get()], "what is attached in B")
         try test.require(success: Namespaces.enter(a.raw), "A is entered")
+        try NetworkDevice.waitForCarrier(of: ["near"], limit: .seconds(30))
         test.expect(Sockets.sendPacket(packet, protocol: 0x88b5, device: near), nil, "a packet is sent")
-        test.expect(try object.value(of: "runs"), equals: UInt32(2), "runs after the device has been moved")
+        try test.eventually("the program runs after the device has been moved") {
+            try object.value(of: "runs") == UInt32(2)
+        }
         try test.require(success: Namespaces.enter(b.raw), "B is entered")
         test.expect(moved.detach(program), nil, "the program is detached in B")
         try test.require(success: Namespaces.enter(a.raw), "A is entered")

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <linux/netlink.h>
+#include <sched.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
@@ -25,6 +26,8 @@ int clinux_memfd_create(const char *name, unsigned flags);
 int clinux_add_entropy(int fd, const void *bytes, size_t size);
 // Waits until every processor has passed a grace period of RCU: membarrier(2), MEMBARRIER_CMD_GLOBAL.
 int clinux_wait_for_rcu(void);
+// Makes the caller run before everything else (SCHED_FIFO, not inherited by what it starts), or puts it back.
+int clinux_go_first(int yes);
 // reboot(2): never returns on success. `restart` 0: power off, 1: restart.
 int clinux_reboot(int restart);
 // flock(2) for writing, without waiting. Swift takes the function's name for the struct's.

@@ -14,6 +14,8 @@ public struct CachedKernel: Sendable, Codable, Equatable {
         case package
         /// Built here, with the fragments of images/.
         case build
+        /// From a source of the user's own.
+        case own
     }
 
     /// Counts up when the meaning of a field changes; entries of another format are passed over.
@@ -29,13 +31,15 @@ public struct CachedKernel: Sendable, Codable, Equatable {
     public var origin: String
     /// Of the packages, in hexadecimal, as the signed package lists give them.
     public var sha256: [String] = []
+    /// Packages that belong to it and were not to be had; nil: none.
+    public var missing: [String]?
     /// The kernel file, relative to the folder.
     public var image: String
     /// The folder; not part of the manifest.
     public internal(set) var folder = FilePath("")
 
     private enum CodingKeys: String, CodingKey {
-        case format, source, release, version, name, origin, sha256, image
+        case format, source, release, version, name, origin, sha256, missing, image
     }
 
     static let manifest = "manifest.json"
@@ -48,6 +52,17 @@ public struct CachedKernel: Sendable, Codable, Equatable {
         self.origin = origin
         self.image = image
     }
+
+    /// A kernel that stays where it is: no entry of the cache.
+    init(inPlace folder: FilePath, image: String, release: String, version: KernelVersion) {
+        self.init(
+            source: .own, release: release, version: version.description, origin: folder.appending(image).string,
+            image: image)
+        self.folder = folder
+    }
+
+    /// Whether its modules are missing.
+    var isPartial: Bool { missing?.isEmpty == false }
 
     /// Reads the manifest of an entry.
     ///

@@ -6,6 +6,8 @@ internal import SystemPackage
 struct DebianSites: Sendable, Equatable {
     var main: String?
     var security: String?
+    /// Debian's suites that the sources name.
+    var suites: [String] = []
 
     static let hint =
         "kernels by version come from Debian's archive; BPFTEST_DEBIAN_MIRROR=http://MIRROR/debian names one "
@@ -35,6 +37,8 @@ struct DebianSites: Sendable, Equatable {
             guard words.count == 3, words[2] == "main" else { continue }
             let name = words[1].split(separator: "-").first.map(String.init) ?? ""
             guard Self.releases.contains(name) else { continue }
+            // Under its codename a suite is known already, or it is one that may have kernels of its own.
+            if Self.codenames.contains(name), !suites.contains(words[1]) { suites.append(words[1]) }
             if words[1].hasSuffix("-security") || words[1].hasSuffix("/updates") {
                 security = security ?? words[0]
             } else {
@@ -48,10 +52,8 @@ struct DebianSites: Sendable, Equatable {
         self.security = security
     }
 
-    private static let releases: Set<String> = [
-        "bullseye", "bookworm", "trixie", "forky", "duke", "sid", "oldoldstable", "oldstable", "stable", "testing",
-        "unstable",
-    ]
+    private static let codenames: Set<String> = ["bullseye", "bookworm", "trixie", "forky", "duke", "sid"]
+    private static let releases = codenames.union(["oldoldstable", "oldstable", "stable", "testing", "unstable"])
 
     /// The keys of Debian's archive.
     static func keyring() throws(HarnessError) -> String {

@@ -32,6 +32,23 @@ struct FileLock: ~Copyable {
         }
     }
 
+    /// Takes the lock, or does not.
+    ///
+    /// - Returns: nil when another process has it.
+    static func takeAtOnce(_ path: FilePath) throws(HarnessError) -> FileLock? {
+        let file: OwnedFD
+        do {
+            file = try Descriptors.open(path.string, O_RDWR | O_CREAT, mode: 0o600)
+        } catch {
+            throw .infrastructure("\(path) cannot be opened: \(error)")
+        }
+        switch file.tryLock() {
+        case nil: return FileLock(file: file)
+        case Errno.resourceTemporarilyUnavailable?: return nil
+        case let error?: throw .infrastructure("\(path) cannot be locked: \(error)")
+        }
+    }
+
     /// Waits for the lock on a thread that is no task's.
     ///
     /// - Parameter onWait: called once, when another process has it.

@@ -16,9 +16,11 @@ public struct GuestImage: Sendable {
         // Found by the crypto API's own means where it is built in; nf_conntrack wants it.
         "crc32c_generic",
         // Kernel functions that are in modules register when these are loaded: a guest has no modprobe.
-        "nf_conntrack", "nf_nat", "xfrm_interface",
+        "nf_conntrack", "nf_nat", "xfrm_interface", "nf_flow_table", "fou", "tcp_bbr", "tcp_dctcp",
         // States for bpf_xdp_get_xfrm_state are made over netlink.
         "xfrm_user",
+        // A dump of the machine's memory can be opened when the kernel has told QEMU where its description is.
+        "qemu_fw_cfg",
     ]
 
     /// Drivers of network cards: loaded only in machines that have some.

@@ -40,7 +40,8 @@ public struct KernelBuilder: Sendable {
             let isFile = fragment.contains("/") || fragment.contains(".")
             let path = isFile ? FilePath(fragment) : images.appending("\(fragment).config")
             guard let text = try? String(contentsOfFile: path.string, encoding: .utf8) else {
-                throw .usage("the fragment \(path) cannot be read: give a file, or one of base, bpf, net, debug")
+                throw .usage(
+                    "the fragment \(path) cannot be read: give a file, or one of base, bpf, net, debug, selftests")
             }
             return ConfigFragment(name: fragment, text: text)
         }
@@ -100,7 +101,7 @@ public struct KernelBuilder: Sendable {
             let sentence =
                 "did not take from \(part.name): \(lost.joined(separator: ", ")); what they depend on is not set"
             // Ours span kernels of many years; what the user asks for must be.
-            if KernelBuilder.usualFragments.contains(part.name) || part.name == "debug" {
+            if (KernelBuilder.usualFragments + ["debug", "selftests"]).contains(part.name) {
                 note(sentence)
             } else {
                 throw .usage(sentence)

@@ -59,8 +59,15 @@ extension KernelStore {
             try? FileManager.default.removeItem(atPath: temporary.string)
         }
         for file in files {
-            _ = try await Tool.require(
-                "dpkg-deb", ["--extract", file.string, temporary.string], package: "dpkg", to: "unpack \(file)")
+            if file.extension == "deb" {
+                _ = try await Tool.require(
+                    "dpkg-deb", ["--extract", file.string, temporary.string], package: "dpkg", to: "unpack \(file)")
+            } else {
+                // tar refuses what leads out of the folder.
+                _ = try await Tool.require(
+                    "tar", ["-C", temporary.string, "--no-same-owner", "-xf", file.string],
+                    package: "tar xz-utils zstd", to: "unpack \(file)")
+            }
         }
         let image: String?
         let release: String
@@ -100,10 +107,15 @@ extension KernelStore {
         do {
             for name in try FileManager.default.contentsOfDirectory(atPath: folders.kernels.string)
             where name.hasPrefix(".new-") {
-                try FileManager.default.removeItem(atPath: folders.kernels.appending(name).string)
+                do {
+                    try FileManager.default.removeItem(atPath: folders.kernels.appending(name).string)
+                } catch {
+                    // The unpacking tool of a bpftest that was killed may still be writing into it.
+                    note("\(folders.kernels.appending(name)) cannot be removed yet: \(Folders.reason(error))")
+                }
             }
         } catch {
-            throw .infrastructure("\(folders.kernels) cannot be swept: \(Folders.reason(error))")
+            throw .infrastructure("\(folders.kernels) cannot be read: \(Folders.reason(error))")
         }
         let temporary = folders.kernels.appending(".new-\(UUID().uuidString)")
         try Folders.make(temporary)

@@ -6,15 +6,39 @@ public import VMRunner
 /// Turns what the user gives for a kernel into one that can be booted, and keeps the fetched ones.
 ///
 /// In the cache: `kernels/ENTRY/` with a manifest, the kernel and its modules. Entries appear by a rename, under a
-/// lock; what an interrupted fetch left is removed by the next.
+/// lock; what an interrupted fetch left of one is removed by the next, but not what it had downloaded.
 public struct KernelStore: Sendable {
     let folders: Folders
+    let sources: KernelSources
     let note: @Sendable (String) -> Void
+    let archive: any KernelProvider
 
-    /// - Parameter note: gets what is being done, where it takes long: a line for stderr each.
-    public init(folders: Folders, note: @escaping @Sendable (String) -> Void = { _ in }) {
+    /// - Parameters:
+    ///   - sources: where kernels come from besides Debian's archive; nil: what the environment names.
+    ///   - note: gets what is being done, where it takes long: a line for stderr each.
+    public init(
+        folders: Folders, sources: KernelSources? = nil, note: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        self.init(
+            folders: folders, sources: sources ?? KernelSources(environment: ProcessInfo.processInfo.environment),
+            archive: DebianArchive(folders: folders, note: note), note: note)
+    }
+
+    /// - Parameter archive: in the place of Debian's.
+    init(
+        folders: Folders, sources: KernelSources, archive: any KernelProvider,
+        note: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
         self.folders = folders
+        self.sources = sources
+        self.archive = archive
         self.note = note
+    }
+
+    /// All that kernels come from, the user's own first.
+    var providers: [any KernelProvider] {
+        sources.folders.map { KernelFolder(path: $0, note: note) }
+            + sources.templates.map { TemplateProvider(template: $0) } + (sources.usesDebian ? [archive] : [])
     }
 
     /// Finds the kernel that is meant.
@@ -41,7 +65,11 @@ public struct KernelStore: Sendable {
             // A name or release is exact; a version means the newest that fits.
             let cached = cachedKernels()
             if let entry = cached.first(where: { $0.name == spec || $0.release == spec }) { return try entry.build() }
-            if let request = KernelRequest(spec) { return try await version(request) }
+            if let offer = try await localOffers().first(where: { $0.release == spec }) {
+                return try await obtain(offer).build()
+            }
+            if let request = KernelRequest(spec) { return try await version(request).build() }
+            if let complaint = KernelRequest.complaint(about: spec) { throw .usage(complaint) }
         }
         let path = FilePath(spec)
         if path.extension == "deb" { return try await package(path) }
@@ -65,64 +93,8 @@ public struct KernelStore: Sendable {
         }
     }
 
-    private func listed(_ cached: [CachedKernel]) -> String {
+    func listed(_ cached: [CachedKernel]) -> String {
         cached.isEmpty ? "" : "; in the cache: " + cached.map { $0.name ?? $0.release }.joined(separator: ", ")
-    }
-
-    // MARK: Versions
-
-    /// From the cache where it has one: a kernel does not change under the user's feet; `kernels fetch` renews it.
-    private func version(_ request: KernelRequest) async throws(HarnessError) -> KernelBuild {
-        if let entry = cached(request) { return try entry.build() }
-        return try await fetch(request).build()
-    }
-
-    /// The newest kernel of Debian's in the cache that fits; what was built here is asked for by its name.
-    func cached(_ request: KernelRequest) -> CachedKernel? {
-        cachedKernels().first { entry in
-            guard entry.source == .debian, let version = KernelVersion(entry.version) else { return false }
-            return request.matches(version)
-        }
-    }
-
-    /// Fetches the newest kernel of Debian's that fits, unless the cache has that very one.
-    public func fetch(_ request: KernelRequest) async throws(HarnessError) -> CachedKernel {
-        try await locked { () async throws(HarnessError) in try await fetchLocked(request) }
-    }
-
-    private func fetchLocked(_ request: KernelRequest) async throws(HarnessError) -> CachedKernel {
-        note("looking for kernel \(request) in Debian's archive")
-        let archive = try await archive(for: request)
-        let kernels = try await archive.kernels()
-        guard let package = kernels.first(where: { $0.kernelVersion.map(request.matches) ?? false }) else {
-            let there = Set(kernels.compactMap(\.kernelVersion)).sorted().map(\.description).joined(separator: ", ")
-            throw .usage(
-                "there is no kernel \(request): \(archive.names) has "
-                    + (there.isEmpty ? "none of the cloud flavour" : there)
-                    + "; usual ones are \(DebianArchive.usual.joined(separator: ", "))" + listed(cachedKernels()))
-        }
-        let folder = folders.kernels.appending("\(package.release)_\(package.version)")
-        if let entry = CachedKernel(folder: folder) { return entry }
-        note("fetching \(package.name) \(package.version)")
-        let files = try await archive.download(package)
-        let entry = try await unpack(files, as: folder) { (image, release) in
-            var entry = CachedKernel(
-                source: .debian, release: release, version: package.kernelVersion?.description ?? release,
-                origin: "\(package.name) \(package.version)", image: image)
-            entry.sha256 = [package.sha256]
-            return entry
-        }
-        try archive.removeDownloads()
-        return entry
-    }
-
-    private func archive(for request: KernelRequest) async throws(HarnessError) -> DebianArchive {
-        do {
-            return try await DebianArchive(folders: folders, suites: DebianArchive.suites(for: request))
-        } catch HarnessError.infrastructure(let reason) {
-            throw .infrastructure(
-                "kernel \(request) is not in the cache and cannot be fetched: \(reason)" + listed(cachedKernels()))
-        }
     }
 
     // MARK: The cache
@@ -154,53 +126,5 @@ public struct KernelStore: Sendable {
         let result = try await body()
         lock.release()
         return result
-    }
-
-    /// Removes kernels, or what can be made again without the network.
-    ///
-    /// - Parameters:
-    ///   - names: kernels by name or release; none: guest images, build folders, and of Debian's kernels of a series
-    ///     (6.12) all but the newest.
-    ///   - all: every kernel too.
-    /// - Returns: what was removed.
-    public func prune(names: [String], all: Bool) async throws(HarnessError) -> [String] {
-        try await locked { () async throws(HarnessError) in
-            let kernels = cachedKernels()
-            var doomed: [CachedKernel] = all ? kernels : []
-            for name in names {
-                let found = kernels.filter { $0.name == name || $0.release == name }
-                if found.isEmpty { throw .usage("there is no kernel \(name) in the cache" + listed(kernels)) }
-                doomed += found.filter { !doomed.contains($0) }
-            }
-            if names.isEmpty && !all {
-                var series: Set<String> = []
-                for kernel in kernels where kernel.source == .debian {
-                    let version = KernelVersion(kernel.version)
-                    let key = version.map { "\($0.major).\($0.minor) \($0.candidate != nil)" } ?? kernel.version
-                    if !series.insert(key).inserted { doomed.append(kernel) }
-                }
-            }
-            var removed: [String] = []
-            for kernel in doomed {
-                try Self.remove(kernel.folder)
-                removed.append(kernel.name ?? "\(kernel.release) (\(kernel.version))")
-            }
-            if names.isEmpty {
-                for folder in [folders.images, folders.cache.appending("build")]
-                where FileManager.default.fileExists(atPath: folder.string) {
-                    try Self.remove(folder)
-                    removed.append(folder.string)
-                }
-            }
-            return removed
-        }
-    }
-
-    static func remove(_ path: FilePath) throws(HarnessError) {
-        do {
-            try FileManager.default.removeItem(atPath: path.string)
-        } catch {
-            throw .infrastructure("\(path) cannot be removed: \(Folders.reason(error))")
-        }
     }
 }

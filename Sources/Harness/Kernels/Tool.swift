@@ -6,9 +6,12 @@ internal import SystemPackage
 /// Programs of the system that bpftest calls: apt, dpkg, depmod, decompressors.
 enum Tool {
     struct Answer {
-        var succeeded: Bool
+        /// nil: a signal ended it.
+        var code: Int32?
         var output: String
         var error: String
+
+        var succeeded: Bool { code == 0 }
 
         /// What to show of a failure: the last lines of what it complained about.
         var complaint: String {
@@ -34,9 +37,9 @@ enum Tool {
                 name.contains("/") ? .path(FilePath(name)) : .name(name),
                 arguments: Arguments(arguments), environment: settings,
                 output: .string(limit: 32 << 20), error: .string(limit: 32 << 20))
-            return Answer(
-                succeeded: result.terminationStatus.isSuccess, output: result.standardOutput,
-                error: result.standardError)
+            var code: Int32?
+            if case .exited(let status) = result.terminationStatus { code = Int32(status) }
+            return Answer(code: code, output: result.standardOutput, error: result.standardError)
         } catch {
             if Task.isCancelled { throw .cancelled }
             throw .infrastructure("\(name) does not run (Debian: apt-get install \(package)): \(error)")

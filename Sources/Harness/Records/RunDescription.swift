@@ -15,6 +15,12 @@ public struct RunDescription: Sendable {
         /// As the user named it.
         public var spec: String
 
+        public init(_ kernel: PreparedKernel) {
+            self.init(
+                release: kernel.build.release, image: kernel.build.image.path, origin: kernel.build.origin,
+                spec: kernel.spec)
+        }
+
         public init(release: String, image: FilePath, origin: String, spec: String) {
             self.release = release
             self.image = image
@@ -33,9 +39,7 @@ public struct RunDescription: Sendable {
     public init() {}
 
     public init(kernels: [PreparedKernel], qemu: QEMU, options: RunOptions) {
-        self.kernels = kernels.map {
-            Kernel(release: $0.build.release, image: $0.build.image.path, origin: $0.build.origin, spec: $0.spec)
-        }
+        self.kernels = kernels.map { Kernel($0) }
         self.qemu = qemu.version
         isolation = options.isolation.rawValue
         seed = options.seed

@@ -16,6 +16,7 @@ public final class RunRecords: ResultSink {
     private var kernels: [RunDescription.Kernel]
     private var current: RunDescription.Kernel?
     private var hasWarned = false
+    private var find: (String) -> RunDescription.Kernel? = { _ in nil }
 
     /// - Parameters:
     ///   - environment: says where the records are, as `docs/records.md` has it.
@@ -36,6 +37,9 @@ public final class RunRecords: ResultSink {
         writer = RecordsWriter(file: file, description: description, limits: limits)
     }
 
+    /// Where kernels are found, by release, that were not known when the run began.
+    public func finds(_ find: @escaping (String) -> RunDescription.Kernel?) { self.find = find }
+
     /// What each case is expected to take on a kernel, by its release, from earlier runs; empty without any.
     ///
     /// Takes some milliseconds. Other trouble than damage is none here: it shows when the run is written.
@@ -50,21 +54,24 @@ public final class RunRecords: ResultSink {
         }
     }
 
-    public func runStarted(kernels: Int) {
+    public func runStarted(_ plan: RunPlan, kernels: Int) {
         writer.start()
         warn()
     }
 
-    public func kernelStarted(_ name: String, suites: Int, comments: [String]) {
+    public func kernelStarted(_ kernel: KernelIdentity, suites: Int, comments: [String]) {
         let prefix = "accelerator: "
         // "accelerator: tcg, as there is no /dev/kvm"
         let accelerator = comments.first { $0.hasPrefix(prefix) }
             .map { String($0.dropFirst(prefix.count).prefix { $0 != "," }) }
         // Kernels come in their order; one that was never announced is known by its name alone.
-        if let index = kernels.firstIndex(where: { $0.release == name }) {
+        if let index = kernels.firstIndex(where: { $0.release == kernel.name }) {
             current = kernels.remove(at: index)
+        } else if let found = find(kernel.name) {
+            current = found
         } else {
-            current = RunDescription.Kernel(release: name, image: "", origin: "", spec: name)
+            current = RunDescription.Kernel(
+                release: kernel.name, image: "", origin: kernel.origin ?? "", spec: kernel.spec)
         }
         if let current { writer.add(.kernel(current, accelerator: accelerator)) }
         warn()

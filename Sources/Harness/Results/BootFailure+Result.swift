@@ -17,6 +17,16 @@ extension CaseResult {
         return CaseResult(
             kernel: kernel.release, name: name, title: title, outcome: .failed(.boot), diagnostics: diagnostics)
     }
+
+    /// What is said of a kernel that could not be fetched or made ready.
+    static func missing(kernel: String, _ error: HarnessError) -> CaseResult {
+        var diagnostics = Diagnostics()
+        diagnostics["message"] = "\(error)"
+        diagnostics["hint"] = "bpftest kernels fetch \(kernel) tries again; what is cached needs no network"
+        return CaseResult(
+            kernel: kernel, name: CaseID(suite: "boot", id: "kernel"), title: "the kernel can be had",
+            outcome: .failed(.missing), diagnostics: diagnostics)
+    }
 }
 
 /// The likely cause of a failed boot, where the config or the message tells.

@@ -32,6 +32,8 @@ public enum Outcome: Sendable, Equatable {
         /// The agent ended, or said nothing sensible, before the case had a result.
         case agent = "agent broke"
         case boot = "kernel did not boot"
+        /// Trouble of ours, of this kernel alone: it could not be fetched, or is no kernel.
+        case missing = "kernel could not be had"
     }
 
     public var isFailure: Bool {
@@ -48,10 +50,12 @@ public struct CaseResult: Sendable, Equatable {
     public var diagnostics: Diagnostics
     /// From the case's announcement to its result, seen from the host.
     public var duration: Duration
+    /// Why it is known to fail: failing, it is counted apart and does not fail the run; passing, it says so.
+    public var known: String?
 
     public init(
         kernel: String, name: CaseID, title: String, outcome: Outcome, diagnostics: Diagnostics = Diagnostics(),
-        duration: Duration = .zero
+        duration: Duration = .zero, known: String? = nil
     ) {
         self.kernel = kernel
         self.name = name
@@ -59,6 +63,15 @@ public struct CaseResult: Sendable, Equatable {
         self.outcome = outcome
         self.diagnostics = diagnostics
         self.duration = duration
+        self.known = known
+    }
+
+    /// What reports show: the diagnostics, and of a case that passes although it is known to fail, that.
+    var shownDiagnostics: Diagnostics {
+        guard let known, outcome == .passed else { return diagnostics }
+        var shown = diagnostics
+        shown["known_failure"] = "it passes, although it is known to fail: \(known)"
+        return shown
     }
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Crashes
 internal import GuestProtocol
 internal import LinuxIO
 internal import TAP
@@ -12,6 +13,10 @@ struct AgentRun {
         var outcome: Outcome
         var diagnostics: Diagnostics
         var duration: Duration
+        /// The lines of the programs that had been loaded, as far as the agent was asked for them.
+        var programs = BPFLines()
+        /// Where the machine hung.
+        var hang: HangState?
     }
 
     /// How the call ended for the machine.
@@ -30,10 +35,13 @@ struct AgentRun {
     let log: (String) -> Void
     /// Told of each case that begins.
     var announce: (CaseID) -> Void = { _ in }
+    /// Have the agent tell the source lines of the programs that it loads.
+    var reportsProgramLines = false
+    private var scene: CrashScene
 
     private var waiting: [String]
     private var parser = TAPParser()
-    private var splats = SplatWatch()
+    private var splats: ConsoleReader
     private var current: (id: String, start: ContinuousClock.Instant)?
     /// A result that is not passed on yet: the kernel may still complain of what the case has left to it, until the next
     /// case begins or the agent's end has come.
@@ -45,11 +53,16 @@ struct AgentRun {
     private var deadline: ContinuousClock.Instant
     private var guestAsked = false
     private var spoilt = false
+    /// The guest has gone down, and QEMU has not ended with it.
+    private var isDown = false
+    private var hang: HangState?
 
     init(
         machine: Machine, suite: String, cases: [String], judge: Judge, options: RunOptions,
-        runDeadline: ContinuousClock.Instant?, log: @escaping (String) -> Void
+        runDeadline: ContinuousClock.Instant?, log: @escaping (String) -> Void, scene: CrashScene
     ) {
+        self.scene = scene
+        splats = ConsoleReader(allowlist: options.crashes.allowlist)
         self.machine = machine
         self.suite = suite
         self.judge = judge
@@ -60,7 +73,7 @@ struct AgentRun {
         deadline = .now + options.caseLimit
     }
 
-    private static let nextJob = JobNumbers()
+    static let nextJob = JobNumbers()
 
     /// Starts the agent and reports each case as soon as its outcome is known.
     ///
@@ -72,10 +85,12 @@ struct AgentRun {
         agent: Agent, isLast: Bool = false, report: (Finding) throws(HarnessError) -> Void
     ) throws(HarnessError) -> End {
         let job = Self.nextJob.next()
+        let asked = reportsProgramLines && agent.isBuiltIn ? ["--report-lines"] : []
+        if scene.keepsMachine { machine.keepWhenDown() }
         machine.send(
             .run(
                 Job(
-                    id: job, arguments: [agent.guestPath, "run", suite] + waiting,
+                    id: job, arguments: [agent.guestPath, "run"] + asked + [suite] + waiting,
                     environment: MachineFactory.environment, workingDirectory: "/tmp/bpftest-\(job)")))
         var ended: JobEnd?
         while true {
@@ -100,10 +115,15 @@ struct AgentRun {
                 throw .infrastructure("\(error)")
             }
             guard let event else {
+                if isDown {
+                    try wentDown(report)
+                    return .spoilt
+                }
                 if let runDeadline, runDeadline <= .now { throw Self.outOfTime(options) }
                 // The case had no chance: not the kernel's fault.
                 if !machine.runs { throw Self.notRestored("not done after \(options.caseLimit.inSeconds) s") }
                 let what = ended == nil ? "no result" : "the agent ended, but its output did not all come"
+                if ended == nil { lookAtHang() }
                 try blame(.timeout, "\(what) after \(options.caseLimit.inSeconds) s (-w)", report)
                 return .spoilt
             }
@@ -127,7 +147,13 @@ struct AgentRun {
             case .message(.log(let text)): log(text)
             case .message: continue
             case .monitor(.failure(_, let what)) where !machine.runs: throw Self.notRestored(what)
-            case .monitor(.event("SHUTDOWN", let reason)): guestAsked = reason?.hasPrefix("guest") ?? false
+            case .monitor(.event("SHUTDOWN", let reason)):
+                guestAsked = reason?.hasPrefix("guest") ?? false
+                if scene.keepsMachine, guestAsked {
+                    // QEMU waits; what the guest had written before is on its way.
+                    isDown = true
+                    deadline = .now + .seconds(1)
+                }
             case .monitor: continue
             case .ended(let how):
                 try machineEnded(how, report)
@@ -136,7 +162,7 @@ struct AgentRun {
         }
     }
 
-    private static func notRestored(_ why: String) -> HarnessError {
+    static func notRestored(_ why: String) -> HarnessError {
         .infrastructure(
             "QEMU could not restore the machine: \(why) (bpftest zygotes prune has it made again, --no-zygotes does "
                 + "without)")
@@ -224,7 +250,7 @@ struct AgentRun {
                 diagnostics["observed"] = first.title
             }
             outcome = .failed(.kernel)
-            diagnostics["splat"] = found.flatMap(\.lines).joined(separator: "\n")
+            diagnostics.add(found)
             spoilt = true
         }
         // A wrong answer and a missing feature are explained by themselves; a hang or a crash by the console.
@@ -233,8 +259,46 @@ struct AgentRun {
             let tail = machine.console.tail()
             if !tail.isEmpty { diagnostics["console"] = tail.joined(separator: "\n") }
         }
-        try report(
-            Finding(id: held.id, outcome: outcome, diagnostics: diagnostics, duration: held.duration))
+        if scene.wantsCore(outcome, complained: !found.isEmpty) {
+            writeCore(held.id, &diagnostics)
+        }
+        var finding = Finding(id: held.id, outcome: outcome, diagnostics: diagnostics, duration: held.duration)
+        if outcome.isFailure {
+            finding.programs = splats.programs
+            finding.hang = hang
+            hang = nil
+        }
+        try report(finding)
+    }
+
+    // MARK: Crashes
+
+    /// While QEMU is asked, the console may go on.
+    private static func keepConsole(_ event: Machine.Event, _ splats: inout ConsoleReader) {
+        if case .console(let line) = event { splats.read(line) }
+    }
+
+    private mutating func writeCore(_ id: String, _ diagnostics: inout Diagnostics) {
+        var reader = splats
+        scene.writeCore(machine, name: CaseID(suite: suite, id: id), &diagnostics) { Self.keepConsole($0, &reader) }
+        splats = reader
+    }
+
+    /// Finds out where a machine is that gives no result, before it is ended.
+    private mutating func lookAtHang() {
+        let tail = machine.console.tail()
+        if !tail.isEmpty { notes["console"] = tail.joined(separator: "\n") }
+        var reader = splats
+        var state = HangState.read(machine) { Self.keepConsole($0, &reader) }
+        splats = reader
+        if let id = underWay, scene.wantsCore(.failed(.timeout), complained: false) {
+            var kept = notes
+            writeCore(id, &kept)
+            notes = kept
+        }
+        // A person who is to look at the machine wants it alive.
+        if options.keepMachineOnFailure { machine.sendMonitor("cont") } else { state.sendNMI(machine) { _ in } }
+        hang = state
     }
 
     /// The case that an agent was at, as far as can be told.
@@ -286,13 +350,18 @@ struct AgentRun {
     ) throws(HarnessError) {
         for event in parser.finish() { try read(event, report) }
         let console = machine.console.tail()
-        guard guestAsked || !splats.splats.isEmpty else {
+        guard guestAsked || !splats.complaints.isEmpty else {
             throw .infrastructure(
                 (machine.runs ? "" : "the machine was not restored: ")
                     + "QEMU ended by itself (\(how)) while \(suite)/\(underWay ?? "?") ran"
                     + (machine.complaints.isEmpty ? "" : ": \(machine.complaints)")
                     + (console.isEmpty ? "" : "; console: \(console.suffix(3).joined(separator: " | "))"))
         }
+        try wentDown(report)
+    }
+
+    private mutating func wentDown(_ report: (Finding) throws(HarnessError) -> Void) throws(HarnessError) {
+        if isDown { for event in parser.finish() { try read(event, report) } }
         // It went down before the next case began: the last one has left it what it broke on.
         if let last = held, current == nil, splats.announced == "\(suite)/\(last.id)" {
             held?.outcome = .failed(.kernel)

@@ -25,10 +25,15 @@ public enum Catalogue {
         return suites
     }
 
+    /// Whether a name is a case's or its suite's.
+    private static func stands(_ name: String, for suite: String, _ full: String) -> Bool {
+        Glob.matchesWhole(name, suite) || Glob.matchesWhole(name, full)
+    }
+
     /// The cases that the user asked for, in the catalogue's order.
     ///
     /// - Parameters:
-    ///   - names: suites or cases (SUITE/CASE); all when empty.
+    ///   - names: suites or cases (SUITE/CASE), or globs over them; all when empty.
     ///   - patterns: globs over SUITE/CASE of which one must match; no condition when empty.
     ///   - objects: the files that suites are made of, by the suites' names.
     public static func select(
@@ -40,7 +45,7 @@ public enum Catalogue {
             for suite in suites {
                 let cases = suite.cases.filter { one in
                     let full = "\(suite.suite)/\(one.id)"
-                    let named = names.isEmpty || names.contains(suite.suite) || names.contains(full)
+                    let named = names.isEmpty || names.contains { stands($0, for: suite.suite, full) }
                     return named && (patterns.isEmpty || patterns.contains { Glob.matches($0, full) })
                 }
                 if !cases.isEmpty {
@@ -52,7 +57,7 @@ public enum Catalogue {
         for name in names {
             let found = offered.contains { offer in
                 offer.suites.contains { suite in
-                    suite.suite == name || suite.cases.contains { "\(suite.suite)/\($0.id)" == name }
+                    suite.cases.contains { stands(name, for: suite.suite, "\(suite.suite)/\($0.id)") }
                 }
             }
             if !found, let slash = name.lastIndex(of: "/"), let object = objects[String(name[..<slash])] {
@@ -78,6 +83,11 @@ enum Glob {
     static func matches(_ pattern: String, _ text: String) -> Bool {
         let hasWildcard = pattern.contains { $0 == "*" || $0 == "?" }
         return hasWildcard ? match(Array(pattern), Array(text)) : pattern.isEmpty || text.contains(pattern)
+    }
+
+    /// As `matches`, but a pattern without wildcards is the whole text.
+    static func matchesWhole(_ pattern: String, _ text: String) -> Bool {
+        match(Array(pattern), Array(text))
     }
 
     /// Linear in the product of the lengths: back-tracks to the last star only.

@@ -73,8 +73,8 @@ public struct ScriptKeeper: ResultSink {
         log(script)
     }
 
-    public mutating func runStarted(kernels: Int) throws {}
-    public mutating func kernelStarted(_ name: String, suites: Int, comments: [String]) throws {}
+    public mutating func runStarted(_ plan: RunPlan, kernels: Int) throws {}
+    public mutating func kernelStarted(_ kernel: KernelIdentity, suites: Int, comments: [String]) throws {}
     public mutating func suiteStarted(_ name: String, cases: Int) throws {}
     public mutating func suiteFinished(_ name: String, tally: Tally) throws {}
     public mutating func kernelFinished(_ name: String, tally: Tally) throws {}

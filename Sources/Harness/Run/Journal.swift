@@ -30,7 +30,7 @@ public final class Journal {
     }
 
     func record(_ result: CaseResult) throws(HarnessError) {
-        tally.count(result.outcome)
+        tally.count(result)
         try tell { try $0.caseFinished(result) }
     }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Crashes
 internal import GuestProtocol
 internal import LinuxIO
 internal import SystemPackage
@@ -23,9 +24,12 @@ final class MachineFactory {
     /// Why this accelerator: for the report.
     private(set) var reason: String
 
-    /// - Parameter zygotes: nil: every machine is booted.
+    /// - Parameters:
+    ///   - further: files that all machines have, frozen with them.
+    ///   - zygotes: nil: every machine is booted.
     init(
-        qemu: QEMU, kernel: PreparedKernel, agents: [Agent], guestFiles: GuestFiles, options: RunOptions,
+        qemu: QEMU, kernel: PreparedKernel, agents: [Agent], further: [GuestFile] = [], guestFiles: GuestFiles,
+        options: RunOptions,
         memory: AcceleratorMemory, zygotes: ZygoteStore?, work: WorkFolder, cancellation: Cancellation,
         log: @escaping @Sendable (String) -> Void
     ) throws(HarnessError) {
@@ -43,7 +47,7 @@ final class MachineFactory {
         for object in try guestFiles.allObjects() {
             files.append(GuestFile(.file(object.file), as: "\(Self.objects)/\(object.name)"))
         }
-        self.files = files
+        self.files = files + further
     }
 
     static let objects = "/run/bpftest/objects"
@@ -131,7 +135,8 @@ final class MachineFactory {
             throw .system("no memory for a zygote", error)
         }
         let (machine, hello) = try bootWithFallback(.bootToFreeze(kernel.files, mould))
-        let notes = hello.notes + Self.splats(machine.console.lines).map { "while booting: \($0)" }
+        let notes =
+            hello.notes + Self.splats(machine.console.lines, options.crashes.allowlist).map { "while booting: \($0)" }
         try machine.push(files)
         if prepared {
             let before = machine.console.lineCount
@@ -139,13 +144,17 @@ final class MachineFactory {
                 let job = Job(
                     id: UInt32.max - UInt32(number), arguments: [agent.guestPath, "prepare"],
                     environment: Self.environment, workingDirectory: "/tmp/bpftest-prepared-\(number)")
-                if try !machine.prepare(job), agent.isBuiltIn {
+                // Ours opens a hundred objects: seconds, and many of them on a loaded machine. Nobody else's is waited for.
+                let limit = Duration.seconds(agent.isBuiltIn ? 120 : 20)
+                if try !machine.prepare(job, limit: limit), agent.isBuiltIn {
                     log("\(kernel.build.release): the agent cannot be started in advance")
                 }
             }
             // It belongs to the cases that do the same, and must come while they run.
             let new = machine.console.lines.suffix(machine.console.lineCount - before)
-            if let splat = Self.splats(Array(new)).first { throw .refused("the kernel complained: \(splat)") }
+            if let splat = Self.splats(Array(new), options.crashes.allowlist).first {
+                throw .refused("the kernel complained: \(splat)")
+            }
         }
         try machine.freeze()
         do {
@@ -156,10 +165,10 @@ final class MachineFactory {
     }
 
     /// The titles of the kernel's complaints among lines of its console.
-    private static func splats(_ lines: [String]) -> [String] {
-        var watch = SplatWatch()
-        for line in lines { watch.read(line) }
-        return watch.splats.map(\.title)
+    private static func splats(_ lines: [String], _ allowlist: SplatAllowlist) -> [String] {
+        var reader = ConsoleReader(allowlist: allowlist)
+        for line in lines { reader.read(line) }
+        return reader.complaints.map(\.title)
     }
 
     private var settings: MachineSettings {

@@ -41,6 +41,11 @@ final class MachineKinds: Sendable {
 
     private let entries = Monitor<[Kind: Entry]>([:])
 
+    /// Gives the frozen machines of a kernel up.
+    func forget(_ kernel: Int) {
+        entries.change { entries in entries = entries.filter { $0.key.kernel != kernel } }
+    }
+
     /// What has been made, or is made now; whoever else wants it meanwhile waits.
     ///
     /// - Parameter make: called by the first who asks; when it throws, the next one tries again.

@@ -48,7 +48,8 @@ public final class MachineProbe {
         }
         var call = AgentRun(
             machine: machine, suite: selection.suite.suite, cases: selection.cases.map(\.id), judge: judge,
-            options: runner.options, runDeadline: nil, log: { _ in })
+            options: runner.options, runDeadline: nil, log: { _ in },
+            scene: CrashScene(options: CrashOptions(), kernel: ""))
         var first: Duration?
         var outcomes: [(id: String, outcome: Outcome)] = []
         _ = try call.run(agent: selection.agent, isLast: true) { finding throws(HarnessError) in

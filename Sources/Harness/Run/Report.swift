@@ -6,8 +6,10 @@ internal import VMRunner
 final class Report {
     private struct Kernel {
         var comments: [String]?
-        /// The result that stands for all of a kernel that does not boot.
+        /// The result that stands for all of a kernel that does not boot, or could not be had.
         var broken: CaseResult?
+        /// Results about the kernel itself, reported before its cases.
+        var checks: [CaseResult] = []
     }
 
     private struct Key: Hashable {
@@ -17,12 +19,13 @@ final class Report {
     }
 
     private let context: RunContext
-    private let order: [WorkUnit.Part]
+    /// Kernel by kernel.
+    private let orders: [[WorkUnit.Part]]
     private let journal: Journal
     /// Rounds that a case's result waits for; nil: until `finish`.
     private let rounds: Int?
     private var kernels: [Kernel]
-    private var attempts: [Key: [CaseResult]] = [:]
+    private var attempts: [Key: [Attempt]] = [:]
 
     // Where the report is: the next case that is due, and what has been opened.
     private var kernel = 0
@@ -34,16 +37,23 @@ final class Report {
     private var suiteTally = Tally()
     private var isFinishing = false
 
-    init(context: RunContext, order: [WorkUnit.Part], rounds: Int?, journal: Journal) {
+    init(context: RunContext, orders: [[WorkUnit.Part]], rounds: Int?, journal: Journal) {
         self.context = context
-        self.order = order
+        self.orders = orders
         self.rounds = rounds
         self.journal = journal
-        kernels = Array(repeating: Kernel(), count: context.kernels.count)
+        kernels = Array(repeating: Kernel(), count: context.request.kernels.count)
     }
 
     func kernelReady(_ index: Int, comments: [String]) throws(HarnessError) {
         kernels[index].comments = comments
+        kernels[index].checks = context.request.checks(context.kernel(index))
+        try advance()
+    }
+
+    func kernelMissing(_ index: Int, _ error: HarnessError) throws(HarnessError) {
+        kernels[index].comments = []
+        kernels[index].broken = CaseResult.missing(kernel: context.name(index), error)
         try advance()
     }
 
@@ -52,14 +62,14 @@ final class Report {
     ) throws(HarnessError) {
         kernels[index].comments = comments
         kernels[index].broken = CaseResult.bootFailure(
-            CaseID(suite: "boot", id: "boot"), "the kernel boots to its init", context.kernels[index].build, failure,
+            CaseID(suite: "boot", id: "boot"), "the kernel boots to its init", context.kernel(index).build, failure,
             console)
         try advance()
     }
 
     func add(_ attempt: Attempt) throws(HarnessError) {
         let key = Key(kernel: attempt.kernel, selection: attempt.selection, id: attempt.result.name.id)
-        attempts[key, default: []].append(attempt.result)
+        attempts[key, default: []].append(attempt)
         try advance()
     }
 
@@ -73,40 +83,71 @@ final class Report {
 
     /// Reports everything that is due and there.
     private func advance() throws(HarnessError) {
-        while kernel < kernels.count, let comments = kernels[kernel].comments {
-            let name = context.name(kernel)
+        while kernel < kernels.count {
+            if orders[kernel].isEmpty {
+                // Everything was left out: another shard's.
+                nextKernel()
+                continue
+            }
+            guard let comments = kernels[kernel].comments else { return }
+            let identity = context.identity(kernel)
+            let name = identity.name
             if let broken = kernels[kernel].broken {
-                try report(broken, of: name, comments)
+                try report(broken, of: identity, comments)
                 continue
             }
             if !kernelIsOpen {
                 kernelIsOpen = true
-                try journal.tell { try $0.kernelStarted(name, suites: self.order.count, comments: comments) }
+                let checks = kernels[kernel].checks
+                let suites = orders[kernel].count + (checks.isEmpty ? 0 : 1)
+                try journal.tell { try $0.kernelStarted(identity, suites: suites, comments: comments) }
+                if !checks.isEmpty { kernelTally.add(try report(checks.map(marked), suite: "kernel")) }
             }
+            let order = orders[kernel]
             guard part < order.count else {
                 try journal.tell { try $0.kernelFinished(name, tally: self.kernelTally) }
                 nextKernel()
                 continue
             }
             let due = order[part]
-            let suite = context.selections[due.selection].suite.suite
-            if !suiteIsOpen {
-                suiteIsOpen = true
-                try journal.tell { try $0.suiteStarted(suite, cases: due.cases.count) }
-            }
+            let selection = context.selections[due.selection]
+            let suite = selection.suite.suite
+            // How many cases a program has is known when it has ended.
+            if !suiteIsOpen, selection.program == nil { try openSuite(suite, cases: due.cases.count) }
             guard position < due.cases.count else {
                 try journal.tell { try $0.suiteFinished(suite, tally: self.suiteTally) }
                 kernelTally.add(suiteTally)
                 nextSuite()
                 continue
             }
-            guard let result = result(Key(kernel: kernel, selection: due.selection, id: due.cases[position])) else {
+            guard let results = results(Key(kernel: kernel, selection: due.selection, id: due.cases[position])) else {
                 return
             }
-            suiteTally.count(result.outcome)
-            try journal.record(result)
+            if !suiteIsOpen { try openSuite(suite, cases: results.count) }
+            for result in results {
+                let known = marked(result)
+                suiteTally.count(known)
+                try journal.record(known)
+            }
             position += 1
         }
+    }
+
+    /// With what is known of the case on this kernel.
+    private func marked(_ result: CaseResult) -> CaseResult {
+        guard let verdict = context.request.known(context.kernel(kernel), result.name) else { return result }
+        var result = result
+        switch verdict {
+        case .known(let reason): result.known = reason
+        case .expired(let reason):
+            if result.outcome.isFailure { result.diagnostics["known_until_now"] = reason }
+        }
+        return result
+    }
+
+    private func openSuite(_ suite: String, cases: Int) throws(HarnessError) {
+        suiteIsOpen = true
+        try journal.tell { try $0.suiteStarted(suite, cases: cases) }
     }
 
     private func nextSuite() {
@@ -123,22 +164,40 @@ final class Report {
         kernelTally = Tally()
     }
 
-    private func report(_ broken: CaseResult, of name: String, _ comments: [String]) throws(HarnessError) {
-        var tally = Tally()
-        tally.count(broken.outcome)
-        try journal.tell { try $0.kernelStarted(name, suites: 1, comments: comments) }
-        try journal.tell { try $0.suiteStarted("boot", cases: 1) }
-        try journal.record(broken)
-        try journal.tell { try $0.suiteFinished("boot", tally: tally) }
-        try journal.tell { try $0.kernelFinished(name, tally: tally) }
+    private func report(_ broken: CaseResult, of identity: KernelIdentity, _ comments: [String]) throws(HarnessError) {
+        try journal.tell { try $0.kernelStarted(identity, suites: 1, comments: comments) }
+        let tally = try report([broken], suite: broken.name.suite)
+        try journal.tell { try $0.kernelFinished(identity.name, tally: tally) }
         nextKernel()
     }
 
-    /// One result out of all rounds', when they are all there.
-    private func result(_ key: Key) -> CaseResult? {
+    /// Reports a whole suite.
+    private func report(_ results: [CaseResult], suite: String) throws(HarnessError) -> Tally {
+        var tally = Tally()
+        try journal.tell { try $0.suiteStarted(suite, cases: results.count) }
+        for result in results {
+            tally.count(result)
+            try journal.record(result)
+        }
+        try journal.tell { try $0.suiteFinished(suite, tally: tally) }
+        return tally
+    }
+
+    /// One result out of all rounds', when they are all there; of a program one for each thing that it reports.
+    private func results(_ key: Key) -> [CaseResult]? {
         guard let all = attempts[key], isFinishing || all.count == rounds else { return nil }
         attempts[key] = nil
         return Self.combined(all)
+    }
+
+    static func combined(_ attempts: [Attempt]) -> [CaseResult] {
+        var order: [String] = []
+        var results: [String: [CaseResult]] = [:]
+        for result in attempts.flatMap(\.results) {
+            if results[result.name.id] == nil { order.append(result.name.id) }
+            results[result.name.id, default: []].append(result)
+        }
+        return order.compactMap { results[$0].map { combined($0) } }
     }
 
     /// The first failure, with how often there was one; else the first result.

@@ -29,6 +29,8 @@ public struct RunOptions: Sendable {
     public var usesZygotes = true
     /// The command line's options about machines, as given: part of the command that runs a case alone.
     public var machineWords: [String] = []
+    /// What is done when a kernel breaks.
+    public var crashes = CrashOptions()
     /// What cases say for their logs goes to ours too.
     public var showsCaseLogs = false
     /// Agents' own words and the kernel's console go to the log too.
@@ -46,8 +48,10 @@ public struct Agent: Sendable, Equatable {
     /// Our own: its cases can be listed without a guest.
     public var isBuiltIn: Bool
 
+    static let builtInPath = "/run/bpftest/agent"
+
     public static func builtIn(_ files: GuestFiles) -> Agent {
-        Agent(file: files.agent, guestPath: "/run/bpftest/agent", isBuiltIn: true)
+        Agent(file: files.agent, guestPath: builtInPath, isBuiltIn: true)
     }
 
     public static func file(_ path: FilePath, number: Int) -> Agent {
@@ -64,6 +68,10 @@ public struct Selection: Sendable {
     public var object: ObjectFile?
     /// What its cases find in the machine besides.
     public var files: [GuestFile] = []
+    /// Files that many of a run's cases share: all of its machines have them.
+    public var frozenFiles: [GuestFile] = []
+    /// A program that is not an agent: its only case turns into as many as it reports.
+    public var program: ProgramCall?
 
     public init(
         agent: Agent, suite: SuiteListing, cases: [SuiteListing.CaseListing], object: ObjectFile? = nil
@@ -86,11 +94,17 @@ public struct PreparedKernel: Sendable {
     public var image: GuestImage
     /// As the user named it: what `-k` takes again.
     public var spec: String
+    /// Words for the end of its command line, beside those that all kernels get.
+    public var arguments: [String] = []
 
     public init(build: KernelBuild, image: GuestImage, spec: String) {
         self.build = build
         self.image = image
         self.spec = spec
+    }
+
+    var identity: KernelIdentity {
+        KernelIdentity(name: build.release, spec: spec, version: "\(build.version)", origin: build.origin)
     }
 
     var files: BootFiles { BootFiles(kernel: build.image.path, initramfs: image.path) }

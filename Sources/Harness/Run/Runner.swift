@@ -32,6 +32,21 @@ public struct Runner: Sendable {
         kernels: [PreparedKernel], selections: [Selection], journal: Journal, work: WorkFolder,
         expected: @escaping @Sendable (String, CaseID) -> Duration? = { _, _ in nil }
     ) throws(HarnessError) -> Tally {
+        var request = RunRequest(kernels: kernels.map { KernelSlot($0) }, selections: selections)
+        request.expected = { kernel, name in expected(kernel.build.release, name) }
+        return try run(request, journal: journal, work: work)
+    }
+
+    /// Carries out a request, whose kernels may still be on their way.
+    ///
+    /// Blocks its thread, which reports: call it on a thread made for it (`onThread`).
+    /// - Returns: the counts over all kernels; a kernel that could not be had counts as one failure. A bail-out has been
+    ///   reported when this throws.
+    public func run(
+        _ request: RunRequest, journal: Journal, work: WorkFolder
+    ) throws(HarnessError) -> Tally {
+        let selections = request.selections
+        let kernels = request.kernels
         let deadline = options.runLimit.map { ContinuousClock.now + $0 }
         let plan = Plan(
             seed: options.seed, isolation: options.isolation, kernels: kernels.count,
@@ -39,43 +54,69 @@ public struct Runner: Sendable {
             alone: selections.map { selection in
                 Set(selection.cases.filter { $0.alone == true }.map(\.id))
             },
+            leavesOut: { kernel, selection, id in
+                request.leavesOut(kernel, CaseID(suite: selections[selection].suite.suite, id: id))
+            },
             expected: { kernel, selection, id in
-                expected(kernels[kernel].build.release, CaseID(suite: selections[selection].suite.suite, id: id))
+                kernels[kernel].prepared.flatMap {
+                    request.expected($0, CaseID(suite: selections[selection].suite.suite, id: id))
+                }
             })
         let rounds: Schedule.Rounds =
             options.untilFailure
             ? .untilFailure(limit: options.repeats > 1 ? options.repeats : nil, deadline: deadline)
             : .fixed(options.repeats)
-        let schedule = Schedule(plan, rounds)
         let events = Monitor<[RunEvent]>([])
         let memory = MemoryUse(folders: folders)
         let processors = ProcessInfo.processInfo.activeProcessorCount
         let wanted = options.jobs ?? memory.machines(options.settings, processors: processors)
         // A worker more than there are machines to run would only take the work of one that has a machine already.
-        let units = options.untilFailure ? wanted : plan.units(round: 0).count * options.repeats
+        let first = plan.units(round: 0)
+        let units = options.untilFailure ? wanted : first.count * options.repeats
         let workers = options.keepMachineOnFailure ? 1 : max(1, min(wanted, units))
+        let schedule = Schedule(plan, rounds, atOnce: workers)
         let context = RunContext(
-            kernels: kernels, selections: selections, options: options,
+            request: request, options: options,
             deadline: options.untilFailure ? nil : deadline, factory: factories(selections, work),
             kinds: MachineKinds(),
             warmsAhead: options.usesZygotes && workers * options.settings.cpus < processors, memory: memory,
+            cache: folders.cache, environment: environment,
             send: { event in events.change { $0.append(event) } })
-        journal.observer?.planned(
-            kernels.count * selections.map(\.cases.count).reduce(0, +) * (options.untilFailure ? 1 : options.repeats))
+        let cases = first.reduce(0) { $0 + $1.parts.reduce(0) { $0 + $1.cases.count } }
+        journal.observer?.planned(cases * (options.untilFailure ? 1 : options.repeats))
         defer {
             journal.observer?.ended()
             memory.save()
         }
         do throws(HarnessError) {
-            try journal.tell { try $0.runStarted(kernels: kernels.count) }
+            let orders = kernels.indices.map { plan.order(kernel: $0, round: 0) }
+            let description =
+                request.plan
+                ?? RunPlan(
+                    kernels.indices.map { kernel in
+                        let suites = orders[kernel].map { selections[$0.selection].suite.suite }
+                        return PlannedKernel(context.identity(kernel), suites: suites)
+                    }, started: Date())
+            let count = orders.filter { !$0.isEmpty }.count
+            try journal.tell { try $0.runStarted(description, kernels: count) }
             if let seed = options.seed { try journal.tell { try $0.comment("order: --shuffle=\(seed)") } }
             for number in 0..<workers {
                 Self.startThread("bpftest-\(number)") {
                     Worker(number: number, context: context, schedule: schedule).run()
                 }
             }
+            for (number, slot) in kernels.enumerated() {
+                slot.whenFilled { result in
+                    switch result {
+                    case .success: schedule.arrived(kernel: number)
+                    case .failure(let error):
+                        events.change { $0.append(.kernelMissing(number, error)) }
+                        schedule.made(nil, kernel: number)
+                    }
+                }
+            }
             let report = Report(
-                context: context, order: plan.order(round: 0), rounds: options.untilFailure ? nil : options.repeats,
+                context: context, orders: orders, rounds: options.untilFailure ? nil : options.repeats,
                 journal: journal)
             try follow(events, workers, schedule, report, context, journal)
             try report.finish()
@@ -119,12 +160,16 @@ public struct Runner: Sendable {
                     // After trouble nothing more is reported: it would look as if it were all.
                     case .kernelReady(let kernel, let comments) where trouble == nil:
                         try report.kernelReady(kernel, comments: comments)
+                    case .kernelMissing(let kernel, let error) where trouble == nil:
+                        // Interrupted, or the other kernels' results would be lost with it.
+                        if case .cancelled = error { throw error }
+                        try report.kernelMissing(kernel, error)
                     case .kernelBroken(let kernel, let failure, let console, let comments) where trouble == nil:
                         try report.kernelBroken(kernel, failure, console: console, comments: comments)
                     case .attempt(let attempt, let worker) where trouble == nil:
                         journal.observer?.finished(attempt.result, worker: worker)
                         try report.add(attempt)
-                    case .kernelReady, .kernelBroken, .attempt: continue
+                    case .kernelReady, .kernelMissing, .kernelBroken, .attempt: continue
                     }
                 } catch {
                     if trouble == nil { trouble = error }
@@ -147,21 +192,28 @@ public struct Runner: Sendable {
     private func factories(
         _ selections: [Selection], _ work: WorkFolder
     ) -> RunContext.MakesFactory {
-        let agents = selections.map(\.agent).reduce(into: [Agent]()) { if !$0.contains($1) { $0.append($1) } }
+        // A program finds a guest in which nothing else runs: its agent is none.
+        let agents = selections.filter { $0.program == nil }.map(\.agent).reduce(into: [Agent]()) {
+            if !$0.contains($1) { $0.append($1) }
+        }
+        let frozen = selections.flatMap(\.frozenFiles).reduce(into: [String: GuestFile]()) { $0[$1.path] = $1 }
+        let files = frozen.values.sorted { $0.path < $1.path }
         return { [self] (kernel, machine, log) throws(HarnessError) in
             var runner = self
             runner.options.settings.cpus = max(options.settings.cpus, machine.cpus)
             runner.options.settings.cards = machine.cards
-            return try runner.factory(kernel, agents, work, log)
+            runner.options.settings.kernelArguments += kernel.arguments
+            return try runner.factory(kernel, agents, work, files: files, log)
         }
     }
 
     func factory(
-        _ kernel: PreparedKernel, _ agents: [Agent], _ work: WorkFolder, _ log: @escaping @Sendable (String) -> Void
+        _ kernel: PreparedKernel, _ agents: [Agent], _ work: WorkFolder, files: [GuestFile] = [],
+        _ log: @escaping @Sendable (String) -> Void
     ) throws(HarnessError) -> MachineFactory {
         let zygotes = ZygoteStore(folders: folders, environment: environment, log: log)
         return try MachineFactory(
-            qemu: qemu, kernel: kernel, agents: agents, guestFiles: guestFiles, options: options,
+            qemu: qemu, kernel: kernel, agents: agents, further: files, guestFiles: guestFiles, options: options,
             memory: AcceleratorMemory(folders: folders), zygotes: options.usesZygotes ? zygotes : nil, work: work,
             cancellation: cancellation, log: log)
     }

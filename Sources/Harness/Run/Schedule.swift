@@ -6,6 +6,13 @@ final class Schedule: Sendable {
         /// Boot the kernel and make its machines' source.
         case makeSource(kernel: Int)
         case run(WorkUnit, MachineSource)
+
+        var kernel: Int {
+            switch self {
+            case .makeSource(let kernel): kernel
+            case .run(let unit, _): unit.kernel
+            }
+        }
     }
 
     /// How often everything is run.
@@ -16,18 +23,22 @@ final class Schedule: Sendable {
     }
 
     private enum Kernel {
+        /// On its way.
+        case awaited
         case unmade
         case making
         case ready(MachineSource)
         case broken
+        /// Nothing of it is left to do.
+        case done
     }
 
     private struct State {
         var kernels: [Kernel]
         var waiting: [WorkUnit]
         var urgent: [WorkUnit] = []
-        /// Jobs handed out and not over: they may bring more.
-        var underWay = 0
+        /// Jobs handed out and not over, kernel by kernel: they may bring more.
+        var underWay: [Int]
         var round = 0
         var failed = false
         var stopped = false
@@ -35,11 +46,15 @@ final class Schedule: Sendable {
 
     private let plan: Plan
     private let rounds: Rounds
+    /// Kernels whose machines are kept at hand at a time.
+    private let atOnce: Int
     private let state: Monitor<State>
 
-    init(_ plan: Plan, _ rounds: Rounds) {
+    /// - Parameter atOnce: kernels that are worked on at a time: each needs memory for its frozen machines.
+    init(_ plan: Plan, _ rounds: Rounds, atOnce: Int = .max) {
         self.plan = plan
         self.rounds = rounds
+        self.atOnce = atOnce
         var waiting: [WorkUnit] = []
         var round = 0
         if case .fixed(let count) = rounds {
@@ -50,15 +65,20 @@ final class Schedule: Sendable {
         }
         state = Monitor(
             State(
-                kernels: Array(repeating: .unmade, count: plan.kernels), waiting: Self.sorted(waiting), round: round))
+                kernels: Array(repeating: .awaited, count: plan.kernels), waiting: Self.sorted(waiting),
+                underWay: Array(repeating: 0, count: plan.kernels), round: round))
     }
 
-    /// Longest expected first, so that no long unit is left for the end; what takes about as long keeps its order, so
-    /// that results can be reported early.
+    /// Kernel by kernel, as they are reported; of each the longest expected first, so that no long unit is left for the
+    /// end; what takes about as long keeps its order, so that results can be reported early.
     private static func sorted(_ units: [WorkUnit]) -> [WorkUnit] {
         // Powers of two from 2 s on.
         let size = { (unit: WorkUnit) in 64 - max(unit.expected.components.seconds / 2, 0).leadingZeroBitCount }
-        return units.enumerated().sorted { (size($1.element), $0.offset) < (size($0.element), $1.offset) }
+        return units.enumerated()
+            .sorted { left, right in
+                (left.element.kernel, size(right.element), left.offset)
+                    < (right.element.kernel, size(left.element), right.offset)
+            }
             .map(\.element)
     }
 
@@ -66,30 +86,41 @@ final class Schedule: Sendable {
     func next() -> Job? {
         state.wait { state -> Job?? in
             if state.stopped { return .some(nil) }
-            if let job = Self.take(&state) {
-                state.underWay += 1
-                return .some(job)
+            if let job = take(&state) { return .some(job) }
+            let isComing = state.waiting.contains {
+                if case .awaited = state.kernels[$0.kernel] { true } else { false }
             }
-            guard state.underWay == 0 else { return nil }
+            guard !isComing, state.underWay.allSatisfy({ $0 == 0 }) else { return nil }
             guard let more = anotherRound(&state) else { return .some(nil) }
             state.waiting = more
-            guard let job = Self.take(&state) else { return .some(nil) }
-            state.underWay += 1
-            return .some(job)
+            return .some(take(&state))
         }
     }
 
-    private static func take(_ state: inout State) -> Job? {
+    private func take(_ state: inout State) -> Job? {
+        guard let job = choose(&state) else { return nil }
+        state.underWay[job.kernel] += 1
+        return job
+    }
+
+    private func choose(_ state: inout State) -> Job? {
         if let unit = state.urgent.first, case .ready(let source) = state.kernels[unit.kernel] {
             state.urgent.removeFirst()
             return .run(unit, source)
         }
         // A kernel that is not there yet comes before the rest of another's work: that can be done beside it.
-        if let kernel = state.kernels.firstIndex(where: { if case .unmade = $0 { true } else { false } }),
-            state.waiting.contains(where: { $0.kernel == kernel })
-        {
-            state.kernels[kernel] = .making
-            return .makeSource(kernel: kernel)
+        let open = Set(state.waiting.lazy.map(\.kernel)).filter { kernel in
+            switch state.kernels[kernel] {
+            case .making, .ready: true
+            case .awaited, .unmade, .broken, .done: false
+            }
+        }
+        if open.count < atOnce {
+            let unmade = state.waiting.first { if case .unmade = state.kernels[$0.kernel] { true } else { false } }
+            if let kernel = unmade?.kernel {
+                state.kernels[kernel] = .making
+                return .makeSource(kernel: kernel)
+            }
         }
         for (index, unit) in state.waiting.enumerated() {
             guard case .ready(let source) = state.kernels[unit.kernel] else { continue }
@@ -110,11 +141,35 @@ final class Schedule: Sendable {
     var roundsBegun: Int { state.change { $0.round + 1 } }
 
     /// A job is over, whatever became of it.
-    func finished() {
-        state.change { $0.underWay -= 1 }
+    ///
+    /// - Returns: its kernel, if nothing of that is left to do.
+    func finished(_ job: Job) -> Int? {
+        state.change { state in
+            let kernel = job.kernel
+            state.underWay[kernel] -= 1
+            guard case .fixed = rounds, state.underWay[kernel] == 0,
+                !state.waiting.contains(where: { $0.kernel == kernel }),
+                !state.urgent.contains(where: { $0.kernel == kernel })
+            else { return nil }
+            if case .ready = state.kernels[kernel] { state.kernels[kernel] = .done }
+            return kernel
+        }
     }
 
-    /// - Parameter source: nil when the kernel does not boot: nothing of it is run.
+    /// A kernel is there: its machines can be made.
+    func arrived(kernel: Int) {
+        state.change { state in
+            guard case .awaited = state.kernels[kernel] else { return }
+            state.kernels[kernel] = .unmade
+            // What is known of its cases' times could not be asked before.
+            for index in state.waiting.indices where state.waiting[index].kernel == kernel {
+                state.waiting[index].expected = plan.expected(state.waiting[index])
+            }
+            state.waiting = Self.sorted(state.waiting)
+        }
+    }
+
+    /// - Parameter source: nil when the kernel does not boot, or could not be had: nothing of it is run.
     func made(_ source: MachineSource?, kernel: Int) {
         state.change { state in
             state.kernels[kernel] = source.map { .ready($0) } ?? .broken

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Crashes
 
 /// How far cases are kept apart.
 public enum Isolation: String, Sendable, CaseIterable {
@@ -41,6 +42,15 @@ struct Attempt: Sendable {
     var selection: Int
     var round: Int
     var result: CaseResult
+    /// What is reported instead: the results of a program that has several.
+    var parts: [CaseResult] = []
+    /// The lines of the programs that had been loaded, as far as the agent was asked for them.
+    var programs = BPFLines()
+    /// Where the machine hung.
+    var hang: HangState?
+
+    /// What is reported.
+    var results: [CaseResult] { parts.isEmpty ? [result] : parts }
 }
 
 /// All that is to be done, in the order in which it is reported.
@@ -55,6 +65,8 @@ struct Plan: Sendable {
     var machines: [MachineKind] = []
     /// Selection by selection, the cases that want a machine for themselves, whatever the isolation.
     var alone: [Set<String>] = []
+    /// Cases that a kernel does not run: kernel, selection, case.
+    var leavesOut: @Sendable (Int, Int, String) -> Bool = { _, _, _ in false }
     /// The machines' share of the time, where earlier runs tell: kernel, selection, case.
     var expected: @Sendable (Int, Int, String) -> Duration? = { _, _, _ in nil }
 
@@ -68,19 +80,33 @@ struct Plan: Sendable {
         return parts
     }
 
+    /// The order in a round of what a kernel runs.
+    func order(kernel: Int, round: Int) -> [WorkUnit.Part] {
+        order(round: round).compactMap { part in
+            let cases = part.cases.filter { !leavesOut(kernel, part.selection, $0) }
+            return cases.isEmpty ? nil : WorkUnit.Part(selection: part.selection, cases: cases)
+        }
+    }
+
     /// The units of a round, in reporting order.
     func units(round: Int) -> [WorkUnit] {
-        let parts = order(round: round)
-        return (0..<kernels).flatMap { kernel -> [WorkUnit] in
-            groups(parts).map { group in
+        (0..<kernels).flatMap { kernel -> [WorkUnit] in
+            groups(order(kernel: kernel, round: round)).map { group in
                 var unit = WorkUnit(kernel: kernel, round: round, parts: group)
                 unit.machine = group.reduce(MachineKind()) { $0.joined(machine(of: $1.selection)) }
-                for part in group {
-                    for one in part.cases { unit.expected += expected(kernel, part.selection, one) ?? .zero }
-                }
+                unit.expected = expected(unit)
                 return unit
             }
         }
+    }
+
+    /// How long a unit is expected to take, as far as that is known by now.
+    func expected(_ unit: WorkUnit) -> Duration {
+        var sum = Duration.zero
+        for part in unit.parts {
+            for one in part.cases { sum += expected(unit.kernel, part.selection, one) ?? .zero }
+        }
+        return sum
     }
 
     private func machine(of selection: Int) -> MachineKind {

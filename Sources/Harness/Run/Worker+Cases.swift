@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Crashes
 internal import LinuxIO
 internal import SystemPackage
 internal import TAP
@@ -11,6 +12,8 @@ extension Worker {
         try carryOut(unit, source) { attempt, ran throws(HarnessError) in
             let confirm = attempt.result.outcome.isFailure && self.isToBeConfirmed(attempt.result.outcome)
             guard confirm else {
+                var attempt = attempt
+                self.explain(&attempt, source)
                 self.report(attempt)
                 return
             }
@@ -41,12 +44,20 @@ extension Worker {
     func confirm(
         _ attempt: Attempt, _ unit: WorkUnit, _ before: [WorkUnit.Part], _ source: MachineSource
     ) throws(HarnessError) {
+        // What crashed is told with the lines of the programs that it was in: the agent says them only when asked.
+        crashKnowledge.reportsProgramLines = attempt.hang != nil || attempt.result.diagnostics["splat"] != nil
+        crashKnowledge.isRunAgain = true
+        defer {
+            crashKnowledge.reportsProgramLines = false
+            crashKnowledge.isRunAgain = false
+        }
+        var programs = attempt.programs
         var alone = Rerun(failed: 0, runs: 0)
         repeat {
-            try rerun(unit, source, &alone)
+            try rerun(unit, source, &alone, &programs)
         } while alone.failed == 0 && alone.runs < context.options.reruns
         // The first alone passed and a later one failed: how often tells how flaky it is.
-        while alone.runs > 1, alone.runs < context.options.reruns { try rerun(unit, source, &alone) }
+        while alone.runs > 1, alone.runs < context.options.reruns { try rerun(unit, source, &alone, &programs) }
         var again: Rerun?
         if alone.failed == 0, !before.isEmpty {
             // What ran before it, and it: the same once more?
@@ -54,19 +65,27 @@ extension Worker {
             whole.parts = before + unit.parts
             whole.purpose = .plain
             var result = Rerun(failed: 0, runs: 0)
-            try rerun(whole, source, &result, watching: attempt.result.name)
+            try rerun(whole, source, &result, &programs, watching: attempt.result.name)
             again = result
         }
         var confirmed = attempt
-        Verdict(alone: alone, inOrder: again, before: names(before)).explain(&confirmed.result)
+        confirmed.programs = programs
+        explain(&confirmed, source)
+        let verdict = Verdict(alone: alone, inOrder: again, before: names(before))
+        verdict.explain(&confirmed.result)
+        for index in confirmed.parts.indices where confirmed.parts[index].outcome.isFailure {
+            verdict.explain(&confirmed.parts[index])
+        }
         report(confirmed)
     }
 
     private func rerun(
-        _ unit: WorkUnit, _ source: MachineSource, _ count: inout Rerun, watching name: CaseID? = nil
+        _ unit: WorkUnit, _ source: MachineSource, _ count: inout Rerun, _ programs: inout BPFLines,
+        watching name: CaseID? = nil
     ) throws(HarnessError) {
         var failed = false
         try carryOut(unit, source) { attempt, _ throws(HarnessError) in
+            programs.add(attempt.programs)
             if name == nil || attempt.result.name == name { failed = attempt.result.outcome.isFailure }
         }
         count.runs += 1
@@ -164,11 +183,15 @@ extension Worker {
         report: (Attempt) throws(HarnessError) -> Void
     ) throws(HarnessError) -> AgentRun.End {
         let selection = context.selections[index]
+        if let program = selection.program {
+            return try run(program, unit, index, cases[0], machine, report: report)
+        }
         let kernel = context.name(unit.kernel)
         let send = context.send
         var call = AgentRun(
-            machine: machine, suite: selection.suite.suite, cases: cases, judge: judges[unit.kernel],
-            options: context.options, runDeadline: context.deadline, log: { send(.log($0)) })
+            machine: machine, suite: selection.suite.suite, cases: cases, judge: judge(unit.kernel),
+            options: context.options, runDeadline: context.deadline, log: { send(.log($0)) }, scene: scene(kernel))
+        call.reportsProgramLines = crashKnowledge.reportsProgramLines || context.options.crashes.reportsProgramLines
         let number = number
         call.announce = { send(.started($0, kernel: unit.kernel, worker: number)) }
         return try call.run(agent: selection.agent, isLast: isLast) { finding throws(HarnessError) in
@@ -178,8 +201,24 @@ extension Worker {
             let result = CaseResult(
                 kernel: kernel, name: id, title: self.title(selection, finding.id), outcome: finding.outcome,
                 diagnostics: diagnostics, duration: finding.duration)
-            try report(Attempt(kernel: unit.kernel, selection: index, round: unit.round, result: result))
+            try report(
+                Attempt(
+                    kernel: unit.kernel, selection: index, round: unit.round, result: result,
+                    programs: finding.programs,
+                    hang: finding.hang))
         }
+    }
+
+    /// What is kept of a crash: of a case that is run again, what its first run left is there already.
+    func scene(_ kernel: String) -> CrashScene {
+        var options = context.options.crashes
+        if crashKnowledge.isRunAgain { options.vmcore = .never }
+        return CrashScene(options: options, kernel: kernel)
+    }
+
+    func judge(_ kernel: Int) -> Judge {
+        let build = context.kernel(kernel).build
+        return Judge(version: build.version, config: build.config)
     }
 
     private func title(_ selection: Selection, _ id: String) -> String {
@@ -191,18 +230,23 @@ extension Worker {
     ) -> Attempt {
         let selection = context.selections[index]
         let result = CaseResult.bootFailure(
-            CaseID(suite: selection.suite.suite, id: id), title(selection, id), context.kernels[unit.kernel].build,
+            CaseID(suite: selection.suite.suite, id: id), title(selection, id), context.kernel(unit.kernel).build,
             failure, console)
         return Attempt(kernel: unit.kernel, selection: index, round: unit.round, result: result)
     }
 
     /// The command that runs a case alone.
-    private func alone(_ selection: Selection, _ id: String, _ kernel: Int) -> String {
+    func alone(_ selection: Selection, _ id: String, _ kernel: Int) -> String {
+        if let program = selection.program {
+            let words = ["bpftest", "run", "-k", context.request.kernels[kernel].spec] + context.options.machineWords
+            return (words + program.commandWords).map(shellQuoted).joined(separator: " ")
+        }
         let agent = selection.agent
         let foreign = agent.isBuiltIn ? "" : " --agent \(shellQuoted(agent.file.string))"
         let turned = selection.object?.expectsLoadFailure == true ? " --expect-load-failure" : ""
-        let machine = context.options.machineWords.map { " " + shellQuoted($0) }.joined()
-        return "bpftest run -k \(shellQuoted(context.kernels[kernel].spec))\(machine)\(foreign)\(turned) "
+        let own = context.kernel(kernel).arguments.flatMap { ["--append", $0] }
+        let machine = (context.options.machineWords + own).map { " " + shellQuoted($0) }.joined()
+        return "bpftest run -k \(shellQuoted(context.request.kernels[kernel].spec))\(machine)\(foreign)\(turned) "
             + shellQuoted(selection.name(of: id))
     }
 

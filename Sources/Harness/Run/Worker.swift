@@ -8,6 +8,7 @@ internal import VMRunner
 /// What workers tell the reporting thread.
 enum RunEvent: Sendable {
     case kernelReady(Int, comments: [String])
+    case kernelMissing(Int, HarnessError)
     case kernelBroken(Int, BootFailure, console: [String], comments: [String])
     case started(CaseID, kernel: Int, worker: Int)
     case idle(worker: Int, doing: String?)
@@ -20,8 +21,7 @@ enum RunEvent: Sendable {
 
 /// What all workers of a run share.
 struct RunContext: Sendable {
-    var kernels: [PreparedKernel]
-    var selections: [Selection]
+    var request: RunRequest
     var options: RunOptions
     var deadline: ContinuousClock.Instant?
     /// A kernel, what its machines must have, and what gets the log.
@@ -35,10 +35,28 @@ struct RunContext: Sendable {
     /// Start the next machine before it is needed: there are processors to spare.
     var warmsAhead: Bool
     var memory: MemoryUse
+    /// bpftest's cache: what kernels were built in may be there.
+    var cache: FilePath
+    var environment: [String: String]
     var send: @Sendable (RunEvent) -> Void
 
+    var selections: [Selection] { request.selections }
+
+    /// A kernel that a job is about: no job is handed out before it is there.
+    func kernel(_ number: Int) -> PreparedKernel {
+        guard let kernel = request.kernels[number].prepared else {
+            preconditionFailure("a job for a kernel that is not there")
+        }
+        return kernel
+    }
+
+    /// What reports call a kernel: as it calls itself, or, while it is not there, as the user does.
+    func identity(_ kernel: Int) -> KernelIdentity {
+        request.kernels[kernel].prepared?.identity ?? KernelIdentity(name: request.kernels[kernel].spec)
+    }
+
     /// The name in reports.
-    func name(_ kernel: Int) -> String { kernels[kernel].build.release }
+    func name(_ kernel: Int) -> String { identity(kernel).name }
 }
 
 /// One thread's share of a run: takes jobs, runs cases in machines of its own, and says what becomes of them.
@@ -46,14 +64,13 @@ final class Worker {
     let number: Int
     let context: RunContext
     let schedule: Schedule
-    let judges: [Judge]
+    var crashKnowledge = CrashKnowledge()
     private var spare: (kernel: Int, settings: MachineSettings, machine: Machine)?
 
     init(number: Int, context: RunContext, schedule: Schedule) {
         self.number = number
         self.context = context
         self.schedule = schedule
-        judges = context.kernels.map { Judge(version: $0.build.version, config: $0.build.config) }
     }
 
     /// Works until there is nothing left. Machines die with the calling thread.
@@ -63,7 +80,10 @@ final class Worker {
             context.send(.ended(worker: number))
         }
         while let job = schedule.next() {
-            defer { schedule.finished() }
+            defer {
+                // Nothing of the kernel is left to do: its frozen machines need no memory any more.
+                if let kernel = schedule.finished(job) { context.kinds.forget(kernel) }
+            }
             do throws(HarnessError) {
                 switch job {
                 case .makeSource(let kernel): try makeSource(kernel)
@@ -88,7 +108,7 @@ final class Worker {
         let name = context.name(kernel)
         context.send(.idle(worker: number, doing: "booting \(name)"))
         let send = context.send
-        let factory = try context.factory(context.kernels[kernel], MachineKind()) { send(.log($0)) }
+        let factory = try context.factory(context.kernel(kernel), MachineKind()) { send(.log($0)) }
         do {
             let source = try factory.source { machine in self.spare = (kernel, machine.settings, machine) }
             let comments = ["accelerator: \(source.reason)"] + source.notes.map { "guest: \($0)" }
@@ -124,7 +144,7 @@ final class Worker {
         return try context.kinds.source(kernel: unit.kernel, machine: unit.machine) { () throws(HarnessError) in
             context.send(.idle(worker: number, doing: "booting with \(unit.machine.text)"))
             let send = context.send
-            let factory = try context.factory(context.kernels[unit.kernel], unit.machine) { send(.log($0)) }
+            let factory = try context.factory(context.kernel(unit.kernel), unit.machine) { send(.log($0)) }
             do throws(MachineError) {
                 return .success(try factory.source { $0.kill() })
             } catch .boot(let failure, let console) {

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Archives
+internal import Foundation
+internal import LinuxIO
+internal import SystemPackage
+internal import VMRunner
+
+/// Runs what an archive holds, in a machine without a host.
+struct ArchiveRun {
+    let qemu: QEMU
+    let machine: Manifest.Machine
+    let judge: Manifest.Judge
+    let kernel: FilePath
+    /// Both parts of the guest image, one behind the other.
+    let initramfs: FilePath
+    let accelerator: Accelerator
+    /// Of the machines' names.
+    let owner: String
+    let cancellation: Cancellation
+
+    struct Outcome {
+        var verdict: Judgement
+        var console: [UInt8]
+    }
+
+    func line(_ tape: MachineLine.Tape? = nil) -> MachineLine {
+        var line = MachineLine(
+            machine, kernel: kernel.string, initramfs: initramfs.string,
+            accelerator: tape == nil ? accelerator.rawValue : "tcg")
+        line.hasSandbox = qemu.hasSandbox
+        line.tape = tape
+        line.name = owner
+        return line
+    }
+
+    /// Once, from boot to end.
+    ///
+    /// - Throws: `.cancelled`, and what keeps QEMU from being started.
+    func once(
+        _ tape: MachineLine.Tape? = nil, onConsole: (ArraySlice<UInt8>) -> Void = { _ in }
+    ) throws(HarnessError) -> Outcome {
+        // Instruction by instruction takes five times as long.
+        let limit = Duration.seconds(judge.limit * (tape == nil ? 1 : 6))
+        let outcome: ConsoleMachine.Outcome
+        do {
+            outcome = try ConsoleMachine(qemu: qemu, arguments: line(tape).arguments, limit: limit).run(
+                cancellation, onConsole: onConsole)
+        } catch .cancelled {
+            throw .cancelled
+        } catch {
+            throw .infrastructure("\(error)")
+        }
+        let end: Judgement.End =
+            switch outcome.end {
+            case nil: .late
+            case .exited(0): .ended
+            case let how?: .broken("\(how)" + (outcome.complaints.isEmpty ? "" : ": \(outcome.complaints)"))
+            }
+        return Outcome(
+            verdict: Judgement.judge(String(decoding: outcome.console, as: UTF8.self), end, judge),
+            console: outcome.console)
+    }
+
+    /// Writes a guest image out of its parts.
+    static func join(_ parts: [[UInt8]], to file: FilePath) throws(HarnessError) {
+        do {
+            try Data(parts.joined()).write(to: URL(fileURLWithPath: file.string))
+        } catch {
+            throw .infrastructure("\(file) cannot be written: \(Folders.reason(error))")
+        }
+    }
+}
+
+extension HarnessError {
+    /// A refused archive is a wrong call; what fails here is trouble of ours.
+    init(_ error: ArchiveError) {
+        switch error {
+        case .refused(let text): self = .usage(text)
+        case .system: self = .infrastructure("\(error)")
+        }
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import Crashes
+internal import SystemPackage
+internal import TAP
+internal import VMRunner
+
+extension Worker {
+    /// Adds to a failed attempt what can be found out about its crash once its machine is gone: lines of source, names of
+    /// the places where it hangs.
+    func explain(_ attempt: inout Attempt, _ source: MachineSource) {
+        let programs = attempt.programs
+        if let hang = attempt.hang {
+            attempt.hang = nil
+            var found: [(key: String, value: String)] = []
+            let symbols = hang.needsSymbols ? self.symbols(attempt.kernel, source) : nil
+            hang.explain(&found, symbols: symbols, programs: programs)
+            for (key, value) in found { attempt.result.diagnostics[key] = value }
+        }
+        explain(&attempt.result.diagnostics, attempt.kernel, programs)
+        for index in attempt.parts.indices { explain(&attempt.parts[index].diagnostics, attempt.kernel, programs) }
+    }
+
+    private func explain(_ diagnostics: inout Diagnostics, _ kernel: Int, _ programs: BPFLines) {
+        let complaints = diagnostics.complaints
+        guard !complaints.isEmpty else { return }
+        var traces = complaints.map { ResolvedTrace($0, programs: programs) }
+        if let info = debugInfo(kernel) {
+            do throws(DebugInfo.Missing) {
+                traces = try info.resolve(complaints, programs: programs)
+            } catch {
+                say("\(context.name(kernel)): crashes have no lines of source: \(error)")
+            }
+        }
+        let lines = traces.filter { !$0.isEmpty }.map { $0.lines.joined(separator: "\n") }
+        if !lines.isEmpty { diagnostics["splat_trace"] = lines.joined(separator: "\n\n") }
+        if let line = traces.lazy.compactMap(\.programLine).first { diagnostics["bpf_line"] = line }
+    }
+
+    private func say(_ text: String) { context.send(.log(text)) }
+
+    // MARK: What is known of a kernel
+
+    private func debugInfo(_ kernel: Int) -> DebugInfo? {
+        if let known = crashKnowledge.debugInfo[kernel] { return known }
+        let name = context.name(kernel)
+        let build = context.kernel(kernel).build
+        let file =
+            context.options.crashes.vmlinux
+            ?? DebugInfo.vmlinux(of: build, cache: context.cache) { say("\(name): \($0)") }
+        var info: DebugInfo?
+        if let file {
+            do throws(DebugInfo.Missing) {
+                info = try DebugInfo(file, environment: context.environment)
+            } catch {
+                say("\(name): crashes have no lines of source: \(error)")
+            }
+        }
+        crashKnowledge.debugInfo[kernel] = .some(info)
+        return info
+    }
+
+    /// The kernel's functions, as another machine of the same source tells.
+    private func symbols(_ kernel: Int, _ source: MachineSource) -> SymbolTable? {
+        if let known = crashKnowledge.symbols[kernel] { return known }
+        var table: SymbolTable?
+        do {
+            let machine = try source.machine()
+            defer { discard(machine) }
+            let call = GuestCall(machine: machine, limit: .seconds(60), outputLimit: 64 << 20)
+            let answer = try call.run([Agent.builtInPath, "symbols"])
+            if let trouble = answer.trouble {
+                say("\(context.name(kernel)): a hang has no names: \(trouble)")
+            } else {
+                table = SymbolTable(String(decoding: answer.output, as: UTF8.self))
+            }
+        } catch {
+            say("\(context.name(kernel)): a hang has no names: \(error)")
+        }
+        crashKnowledge.symbols[kernel] = .some(table)
+        return table
+    }
+}
+
+/// What a worker has found out about kernels that broke.
+struct CrashKnowledge {
+    /// By kernel; nil inside: there is none.
+    var debugInfo: [Int: DebugInfo?] = [:]
+    var symbols: [Int: SymbolTable?] = [:]
+    /// Have agents tell the lines of their programs: a case that crashed is run again.
+    var reportsProgramLines = false
+    /// What runs has failed before.
+    var isRunAgain = false
+}

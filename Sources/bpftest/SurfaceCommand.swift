@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+internal import ArgumentParser
+internal import Foundation
+internal import Harness
+internal import SystemPackage
+internal import VMRunner
+
+/// `bpftest surface`: what kernels offer to BPF programs.
+struct SurfaceCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "surface",
+        abstract: "What a kernel offers to BPF programs: helpers, kfuncs, types; and what is different in another.",
+        discussion: """
+            The kernel is booted and asked: its BTF, its modules', its memory for the flags of kfuncs, and small \
+            programs and maps of each type. The answer is kept in the cache.
+
+              bpftest surface 6.12                  all of it, as a table
+              bpftest surface 6.1 --diff 6.12       what has changed from 6.1 to 6.12
+              bpftest surface -k 6.1 -k 6.12 -k 7.2 --format markdown
+                                                    one page for several kernels
+              bpftest surface -k 6.1 -k 7.2 --check prog.bpf.o
+                                                    where its programs load, and what is missing where they do not
+
+            Exit status: 0; 1 with --fail-on-break where a helper or a number is gone, and with --check where a \
+            program does not load; 2 wrong call, 3 trouble of bpftest or its machines. The JSON is described in docs/surface-format.md.
+            """)
+
+    enum Format: String, ExpressibleByArgument, CaseIterable {
+        case table
+        case json
+        case markdown
+    }
+
+    @Argument(help: ArgumentHelp("A kernel, as for -k.", valueName: "kernel"))
+    var kernels: [String] = []
+
+    @Option(
+        name: [.customShort("k"), .long],
+        help: ArgumentHelp(
+            "A kernel, as for run, or a file that --format json has made. Repeatable.", valueName: "kernel"))
+    var kernel: [String] = []
+
+    @Option(help: ArgumentHelp("What has changed in this kernel, or file.", valueName: "kernel"))
+    var diff: String?
+
+    @Flag(help: "With --diff: exit status 1 where a helper or a number of the interface is gone.")
+    var failOnBreak = false
+
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "BPF objects: for each of their programs and each kernel, what the kernel lacks, and what it says itself.",
+            valueName: "object"))
+    var check: [String] = []
+
+    @Option(help: "How to say it: \(Format.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var format = Format.table
+
+    @OptionGroup
+    var kernelSources: SourceOptions
+
+    @Option(help: ArgumentHelp("Where the kernel's modules are, if not beside it.", valueName: "dir"))
+    var modules: String?
+
+    @Option(
+        name: [.customShort("j", allowingJoined: true), .long],
+        help: ArgumentHelp("Machines at once.", valueName: "n"))
+    var jobs: Int?
+
+    @Option(name: .customShort("w"), help: ArgumentHelp("Time for each machine, in seconds.", valueName: "secs"))
+    var timeout: Double = 60
+
+    @Option(help: ArgumentHelp("Words for the end of the kernel command line. Repeatable.", valueName: "words"))
+    var append: [String] = []
+
+    @Flag(help: "Emulate also where KVM works.")
+    var disableKvm = false
+
+    @Flag(help: "Boot machines, instead of restoring them from frozen ones.")
+    var noZygotes = false
+
+    private var specs: [String] { kernels + kernel }
+
+    func validate() throws {
+        guard !specs.isEmpty else { throw ValidationError("of which kernel? bpftest surface 6.12") }
+        guard jobs ?? 1 > 0 else { throw ValidationError("-j wants 1 or more") }
+        guard timeout > 0, timeout < 1e7 else { throw ValidationError("-w wants a number of seconds above 0") }
+        if !check.isEmpty {
+            guard diff == nil else { throw ValidationError("--check and --diff are two questions: ask one") }
+            guard format != .markdown else { throw ValidationError("--check is a table or JSON") }
+            guard SurfaceSources(specs).kernels.count == specs.count else {
+                throw ValidationError("--check loads programs: it wants kernels, and no files")
+            }
+        }
+        if diff != nil {
+            guard specs.count == 1 else { throw ValidationError("--diff compares one kernel with another") }
+            guard format != .markdown else { throw ValidationError("--diff is a table or JSON") }
+        } else {
+            guard !failOnBreak else { throw ValidationError("--fail-on-break goes with --diff") }
+            guard specs.count == 1 || format == .markdown || !check.isEmpty else {
+                throw ValidationError("several kernels are a page of their own: --format markdown; or name one")
+            }
+        }
+    }
+
+    func run() async throws {
+        let code: Int32
+        do {
+            code = try await perform()
+        } catch {
+            code = Terminal.report(error)
+        }
+        Terminal.end(code)
+    }
+
+    private func perform() async throws(HarnessError) -> Int32 {
+        let cancellation = try RunCommand.cancellation()
+        do {
+            return try await perform(cancellation)
+        } catch {
+            throw cancellation.isCancelled ? .cancelled : error
+        }
+    }
+
+    private func perform(_ cancellation: Cancellation) async throws(HarnessError) -> Int32 {
+        let environment = ProcessInfo.processInfo.environment
+        let work = try WorkFolder(environment: environment)
+        defer { work.remove() }
+        let asked = SurfaceSources(specs + (diff.map { [$0] } ?? []))
+        let surfaces: [Surface]
+        if asked.kernels.isEmpty {
+            surfaces = try asked.surfaces([])
+        } else {
+            let folders = Folders(environment: environment)
+            let guestFiles = try GuestFiles.locate(environment: environment)
+            let specs = asked.kernels
+            let preparation = Task { () -> Result<(qemu: QEMU, kernels: [PreparedKernel]), HarnessError> in
+                do throws(HarnessError) {
+                    let qemu = try RunCommand.qemu(environment)
+                    return .success(
+                        (
+                            qemu,
+                            try await RunCommand.prepareKernels(
+                                specs, modules: modules, kernelSources, guestFiles, folders)
+                        ))
+                } catch {
+                    return .failure(error)
+                }
+            }
+            Interrupts.stop(cancellation) { preparation.cancel() }
+            let (qemu, prepared) = try await preparation.value.get()
+            let runner = Runner(
+                qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: cancellation,
+                environment: environment)
+            let reader = SurfaceReader(runner, work: work, jobs: machines) { Terminal.log("bpftest: \($0)") }
+            if !check.isEmpty { return try show(try await reader.check(check, on: prepared)) }
+            surfaces = try asked.surfaces(try await reader.surfaces(of: prepared).map(\.surface))
+        }
+        if diff != nil { return try show(SurfaceDiff(from: surfaces[0], to: surfaces[1])) }
+        switch format {
+        case .table: try show(SurfaceText.table(surfaces[0]))
+        case .json: try show(try surfaces[0].json())
+        case .markdown: try show(SurfacePage.markdown(surfaces))
+        }
+        return 0
+    }
+
+    private var machines: Int { jobs ?? ProcessInfo.processInfo.activeProcessorCount }
+
+    private var options: RunOptions {
+        var options = RunOptions()
+        options.settings.kernelArguments = append
+        options.accelerator = disableKvm ? .tcg : nil
+        options.caseLimit = .seconds(timeout)
+        options.usesZygotes = !noZygotes
+        return options
+    }
+
+    private func show(_ diff: SurfaceDiff) throws(HarnessError) -> Int32 {
+        try show(format == .json ? try diff.json() : SurfaceText.table(diff))
+        return failOnBreak && diff.breaksABI ? 1 : 0
+    }
+
+    private func show(_ report: CheckReport) throws(HarnessError) -> Int32 {
+        try show(format == .json ? try report.json() : CheckText.table(report))
+        return report.allLoad ? 0 : 1
+    }
+
+    private func show(_ text: String) throws(HarnessError) {
+        do {
+            try Terminal.results(text)
+        } catch {
+            throw .infrastructure("\(error)")
+        }
+    }
+}
