@@ -43,19 +43,7 @@ struct ExecCommand: AsyncParsableCommand {
     var cpus = 1
 
     @OptionGroup
-    var kernelSources: SourceOptions
-
-    @Option(help: ArgumentHelp("Where the kernel's modules are, if not beside it.", valueName: "dir"))
-    var modules: String?
-
-    @Option(help: ArgumentHelp("Words for the end of the kernel command line. Repeatable.", valueName: "words"))
-    var append: [String] = []
-
-    @Flag(help: "Boot the machine, instead of restoring it from a frozen one.")
-    var noZygotes = false
-
-    @Flag(help: "Emulate also where KVM works.")
-    var disableKvm = false
+    var machines: MachineArguments
 
     @Flag(name: [.customShort("v"), .long], help: "Show the kernel's console, on stderr.")
     var verbose = false
@@ -75,47 +63,20 @@ struct ExecCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let code: Int32
-        do throws(HarnessError) {
-            code = try await perform()
-        } catch {
-            code = Terminal.report(error)
-        }
-        Terminal.end(code)
-    }
-
-    private func perform() async throws(HarnessError) -> Int32 {
-        let cancellation = try RunCommand.cancellation()
-        Interrupts.stop(cancellation) {}
-        do throws(HarnessError) {
-            return try await perform(cancellation)
-        } catch {
-            // ^C at a terminal reaches the tools that are called too.
-            throw cancellation.isCancelled ? .cancelled : error
-        }
+        await MachineStart.carryOut(perform)
     }
 
     private func perform(_ cancellation: Cancellation) async throws(HarnessError) -> Int32 {
-        let environment = ProcessInfo.processInfo.environment
-        var options = RunOptions()
+        var options = machines.options
         options.settings.memoryMiB = memory
         options.settings.cpus = cpus
-        options.settings.kernelArguments = append
-        options.accelerator = disableKvm ? .tcg : nil
         options.bootLimit = .seconds(bootTimeout)
-        options.usesZygotes = !noZygotes
         options.verbose = verbose
-        let folders = Folders(environment: environment)
-        let guestFiles = try GuestFiles.locate(environment: environment)
+        let start = try MachineStart([kernel], machines, cancellation)
         let wanted = try await Execution.Command(
-            command, files: file, settings: env, environment: environment, memoryMiB: memory)
-        let qemu = try RunCommand.qemu(environment)
-        let kernels = try await RunCommand.prepareKernels(
-            [kernel], modules: modules, kernelSources, guestFiles, folders)
-        let runner = Runner(
-            qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: cancellation,
-            environment: environment)
-        let work = try WorkFolder(environment: environment)
+            command, files: file, settings: env, environment: start.environment, memoryMiB: memory)
+        let (runner, kernels) = try await start.ready(options)
+        let work = try WorkFolder(environment: start.environment)
         defer { work.remove() }
         let execution = Execution(
             command: wanted, options: options, limit: timeout.map { .seconds($0) }, input: Self.input,

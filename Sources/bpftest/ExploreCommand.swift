@@ -55,22 +55,10 @@ struct ExploreCommand: AsyncParsableCommand {
     var output: String?
 
     @OptionGroup
-    var kernelSources: SourceOptions
-
-    @Option(help: ArgumentHelp("Where the kernel's modules are, if not beside it.", valueName: "dir"))
-    var modules: String?
+    var machines: MachineArguments
 
     @Option(help: ArgumentHelp("Time for each target, in seconds.", valueName: "secs"))
     var timeout: Double?
-
-    @Option(help: ArgumentHelp("Words for the end of the kernel command line. Repeatable.", valueName: "words"))
-    var append: [String] = []
-
-    @Flag(help: "Emulate also where KVM works.")
-    var disableKvm = false
-
-    @Flag(help: "Boot the machine, instead of restoring it from a frozen one.")
-    var noZygotes = false
 
     @Flag(name: [.customShort("v"), .long], help: "Show what agents and the kernel's console say, on stderr.")
     var verbose = false
@@ -89,23 +77,7 @@ struct ExploreCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let code: Int32
-        do {
-            code = try await perform()
-        } catch {
-            code = Terminal.report(error)
-        }
-        Terminal.end(code)
-    }
-
-    private func perform() async throws(HarnessError) -> Int32 {
-        let (name, targets, request) = try plan()
-        let cancellation = try RunCommand.cancellation()
-        do {
-            return try await perform(name, targets, request, cancellation)
-        } catch {
-            throw cancellation.isCancelled ? .cancelled : error
-        }
+        await MachineStart.carryOut(perform)
     }
 
     /// The subject, its targets, and what to do on each.
@@ -131,36 +103,17 @@ struct ExploreCommand: AsyncParsableCommand {
         return (subject, targets, ExplorationRequest(.random(seed: seed, operations: ops)))
     }
 
-    private func perform(
-        _ subject: String, _ targets: [String], _ request: ExplorationRequest, _ cancellation: Cancellation
-    ) async throws(HarnessError) -> Int32 {
-        let environment = ProcessInfo.processInfo.environment
-        let folders = Folders(environment: environment)
-        let guestFiles = try GuestFiles.locate(environment: environment)
-        let preparation = Task { () -> Result<(qemu: QEMU, kernels: [PreparedKernel]), HarnessError> in
-            do throws(HarnessError) {
-                let qemu = try RunCommand.qemu(environment)
-                return .success(
-                    (
-                        qemu,
-                        try await RunCommand.prepareKernels(
-                            kernel, modules: modules, kernelSources, guestFiles, folders)
-                    ))
-            } catch {
-                return .failure(error)
-            }
-        }
-        Interrupts.stop(cancellation) { preparation.cancel() }
+    private func perform(_ cancellation: Cancellation) async throws(HarnessError) -> Int32 {
+        let (subject, targets, request) = try plan()
+        let start = try MachineStart(kernel, machines, cancellation)
+        let guestFiles = start.guestFiles
         let suite = "explore.\(subject)"
         var selections = try Catalogue.select(
             [(agent: .builtIn(guestFiles), suites: try await Catalogue.builtIn(guestFiles))],
             names: targets.map { "\(suite)/\($0)" }, patterns: [])
         for index in selections.indices { selections[index].files = [request.guestFile] }
-        let (qemu, kernels) = try await preparation.value.get()
-        let runner = Runner(
-            qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: cancellation,
-            environment: environment)
-        let work = try WorkFolder(environment: environment)
+        let (runner, kernels) = try await start.ready(options)
+        let work = try WorkFolder(environment: start.environment)
         defer { work.remove() }
         let chosen = selections
         let file = output
@@ -183,13 +136,10 @@ struct ExploreCommand: AsyncParsableCommand {
     }
 
     private var options: RunOptions {
-        var options = RunOptions()
-        options.settings.kernelArguments = append
-        options.accelerator = disableKvm ? .tcg : nil
+        var options = machines.options
         // A hundred operations a second would be very slow; shrinking comes on top.
         options.caseLimit = .seconds(timeout ?? (exhaustive ? 86_400 : Double(ops) / 100 + 600))
         options.reruns = 0
-        options.usesZygotes = !noZygotes
         options.verbose = verbose
         options.showsCaseLogs = true
         return options

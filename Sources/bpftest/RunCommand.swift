@@ -79,10 +79,7 @@ struct RunCommand: AsyncParsableCommand {
     var agent: [String] = []
 
     @OptionGroup
-    var kernelSources: SourceOptions
-
-    @Option(help: ArgumentHelp("Where the kernel's modules are, if not beside it.", valueName: "dir"))
-    var modules: String?
+    var machines: MachineArguments
 
     @Option(help: ArgumentHelp("Time for the whole run, in seconds.", valueName: "secs"))
     var timeout: Double?
@@ -140,15 +137,6 @@ struct RunCommand: AsyncParsableCommand {
             "How often a failed case is run again alone, to tell failures from flakes; 0: not at all.",
             valueName: "n"))
     var reruns = 5
-
-    @Flag(help: "Boot every machine, instead of restoring it from a frozen one.")
-    var noZygotes = false
-
-    @Flag(help: "Emulate also where KVM works.")
-    var disableKvm = false
-
-    @Option(help: ArgumentHelp("Words for the end of the kernel command line. Repeatable.", valueName: "words"))
-    var append: [String] = []
 
     @Flag(help: "Print the QEMU command line, ready to paste, and run nothing.")
     var dryRun = false
@@ -215,13 +203,7 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let code: Int32
-        do {
-            code = try await perform()
-        } catch {
-            code = Terminal.report(error)
-        }
-        Terminal.end(code)
+        await MachineStart.carryOut(perform)
     }
 
     private var memoryMiB: Int { memory ?? (selftests == nil ? 256 : Selftests.memoryMiB) }
@@ -235,11 +217,9 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     private var options: RunOptions {
-        var options = RunOptions()
+        var options = machines.options
         options.settings.memoryMiB = memoryMiB
         options.settings.cpus = cpus ?? (selftests == nil ? 1 : Selftests.cpus)
-        options.settings.kernelArguments = append
-        options.accelerator = disableKvm ? .tcg : nil
         options.runLimit = timeout.map { .seconds($0) }
         options.caseLimit = .seconds(caseTimeout ?? (selftests == nil ? 60 : Selftests.caseLimit))
         options.bootLimit = .seconds(bootTimeout)
@@ -250,40 +230,19 @@ struct RunCommand: AsyncParsableCommand {
         options.untilFailure = untilFailure
         options.seed = shuffle
         options.reruns = reruns
-        options.usesZygotes = !noZygotes
         options.verbose = verbose
         options.machineWords =
             (memory.map { ["--memory", "\($0)"] } ?? []) + (cpus.map { ["--cpus", "\($0)"] } ?? [])
-            + (disableKvm ? ["--disable-kvm"] : []) + (modules.map { ["--modules", $0] } ?? [])
-            + append.flatMap { ["--append", $0] }
+            + machines.words
         return options
     }
 
-    private func perform() async throws(HarnessError) -> Int32 {
-        let cancellation = try Self.cancellation()
-        do {
-            return try await perform(cancellation)
-        } catch {
-            // ^C at a terminal reaches apt and its like too: what they complain about then is no news.
-            throw cancellation.isCancelled ? .cancelled : error
-        }
-    }
-
     private func perform(_ cancellation: Cancellation) async throws(HarnessError) -> Int32 {
-        let environment = ProcessInfo.processInfo.environment
         var options = options
         options.crashes = try crashes.options()
-        let folders = Folders(environment: environment)
-        let guestFiles = try GuestFiles.locate(environment: environment)
-        let preparation = Task { () -> Result<(qemu: QEMU, kernels: [PreparedKernel]), HarnessError> in
-            do throws(HarnessError) {
-                let qemu = try Self.qemu(environment)
-                return .success((qemu, try await prepareKernels(guestFiles, folders)))
-            } catch {
-                return .failure(error)
-            }
-        }
-        Interrupts.stop(cancellation) { preparation.cancel() }
+        // Listing the built-in suites needs no kernel.
+        let start = try MachineStart(list && agent.isEmpty ? [] : kernel, machines, cancellation)
+        let (environment, guestFiles) = (start.environment, start.guestFiles)
 
         let what = try RunNames(names, expectsLoadFailure: expectLoadFailure)
         for remark in what.remarks { Terminal.log("bpftest: \(remark)") }
@@ -293,14 +252,11 @@ struct RunCommand: AsyncParsableCommand {
         let objects = Dictionary(uniqueKeysWithValues: described.map { ($0.object.suite, $0.object) })
         var offered = [(agent: builtIn, suites: try await Catalogue.builtIn(guestFiles) + described.map(\.suite))]
         if list, agent.isEmpty {
-            preparation.cancel()
+            start.giveUp()
             let suites = try select(offered, what, objects)
             return try show(suites + programs)
         }
-        let (qemu, kernels) = try await preparation.value.get()
-        let runner = Runner(
-            qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: cancellation,
-            environment: environment)
+        let (runner, kernels) = try await start.ready(options)
         if dryRun {
             for one in kernels { try Self.print(runner.commandLine(one) + "\n") }
             return 0
@@ -352,14 +308,6 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     /// Finds or fetches the kernels, checks what is known of them, and makes their guest images.
-    private func prepareKernels(
-        _ guestFiles: GuestFiles, _ folders: Folders
-    ) async throws(HarnessError) -> [PreparedKernel] {
-        // Listing the built-in suites needs no kernel.
-        if list, agent.isEmpty { return [] }
-        return try await Self.prepareKernels(kernel, modules: modules, kernelSources, guestFiles, folders)
-    }
-
     static func prepareKernels(
         _ specs: [String], modules: String?, _ sources: SourceOptions, _ guestFiles: GuestFiles, _ folders: Folders
     ) async throws(HarnessError) -> [PreparedKernel] {

@@ -57,10 +57,7 @@ struct SurfaceCommand: AsyncParsableCommand {
     var format = Format.table
 
     @OptionGroup
-    var kernelSources: SourceOptions
-
-    @Option(help: ArgumentHelp("Where the kernel's modules are, if not beside it.", valueName: "dir"))
-    var modules: String?
+    var machines: MachineArguments
 
     @Option(
         name: [.customShort("j", allowingJoined: true), .long],
@@ -69,15 +66,6 @@ struct SurfaceCommand: AsyncParsableCommand {
 
     @Option(name: .customShort("w"), help: ArgumentHelp("Time for each machine, in seconds.", valueName: "secs"))
     var timeout: Double = 60
-
-    @Option(help: ArgumentHelp("Words for the end of the kernel command line. Repeatable.", valueName: "words"))
-    var append: [String] = []
-
-    @Flag(help: "Emulate also where KVM works.")
-    var disableKvm = false
-
-    @Flag(help: "Boot machines, instead of restoring them from frozen ones.")
-    var noZygotes = false
 
     private var specs: [String] { kernels + kernel }
 
@@ -104,55 +92,20 @@ struct SurfaceCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let code: Int32
-        do {
-            code = try await perform()
-        } catch {
-            code = Terminal.report(error)
-        }
-        Terminal.end(code)
-    }
-
-    private func perform() async throws(HarnessError) -> Int32 {
-        let cancellation = try RunCommand.cancellation()
-        do {
-            return try await perform(cancellation)
-        } catch {
-            throw cancellation.isCancelled ? .cancelled : error
-        }
+        await MachineStart.carryOut(perform)
     }
 
     private func perform(_ cancellation: Cancellation) async throws(HarnessError) -> Int32 {
-        let environment = ProcessInfo.processInfo.environment
-        let work = try WorkFolder(environment: environment)
+        let work = try WorkFolder(environment: ProcessInfo.processInfo.environment)
         defer { work.remove() }
         let asked = SurfaceSources(specs + (diff.map { [$0] } ?? []))
         let surfaces: [Surface]
         if asked.kernels.isEmpty {
             surfaces = try asked.surfaces([])
         } else {
-            let folders = Folders(environment: environment)
-            let guestFiles = try GuestFiles.locate(environment: environment)
-            let specs = asked.kernels
-            let preparation = Task { () -> Result<(qemu: QEMU, kernels: [PreparedKernel]), HarnessError> in
-                do throws(HarnessError) {
-                    let qemu = try RunCommand.qemu(environment)
-                    return .success(
-                        (
-                            qemu,
-                            try await RunCommand.prepareKernels(
-                                specs, modules: modules, kernelSources, guestFiles, folders)
-                        ))
-                } catch {
-                    return .failure(error)
-                }
-            }
-            Interrupts.stop(cancellation) { preparation.cancel() }
-            let (qemu, prepared) = try await preparation.value.get()
-            let runner = Runner(
-                qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: cancellation,
-                environment: environment)
-            let reader = SurfaceReader(runner, work: work, jobs: machines) { Terminal.log("bpftest: \($0)") }
+            let start = try MachineStart(asked.kernels, machines, cancellation)
+            let (runner, prepared) = try await start.ready(options)
+            let reader = SurfaceReader(runner, work: work, jobs: machinesAtOnce) { Terminal.log("bpftest: \($0)") }
             if !check.isEmpty { return try show(try await reader.check(check, on: prepared)) }
             surfaces = try asked.surfaces(try await reader.surfaces(of: prepared).map(\.surface))
         }
@@ -165,14 +118,11 @@ struct SurfaceCommand: AsyncParsableCommand {
         return 0
     }
 
-    private var machines: Int { jobs ?? ProcessInfo.processInfo.activeProcessorCount }
+    private var machinesAtOnce: Int { jobs ?? ProcessInfo.processInfo.activeProcessorCount }
 
     private var options: RunOptions {
-        var options = RunOptions()
-        options.settings.kernelArguments = append
-        options.accelerator = disableKvm ? .tcg : nil
+        var options = machines.options
         options.caseLimit = .seconds(timeout)
-        options.usesZygotes = !noZygotes
         return options
     }
 
