@@ -113,6 +113,20 @@ extension MachineTests {
                 "\(next.stderr)")
         }
 
+        /// So do the other commands with machines: nothing is fetched to its end.
+        @Test(arguments: [["exec", "-k", "6.1", "--", "/bin/true"], ["surface", "6.1"]])
+        func allStopWhenInterruptedWhileFetching(_ words: [String]) throws {
+            let command = try Command()
+            let cache = try Command()
+            try command.start(words, environment: ["BPFTEST_CACHE": cache.folder])
+            #expect(try command.waits(for: "fetching linux-image-6.1"), "\(command.stderr)")
+            command.signal(SIGINT)
+            #expect(try command.finish(limit: .seconds(20)) == .exited(130), "\(command.stderr)")
+            let files = FileManager.default.subpaths(atPath: cache.folder) ?? []
+            #expect(!files.contains { $0.hasPrefix("kernels/6.1") }, "\(files)")
+            try command.expectNothingLeft()
+        }
+
         /// Nothing can be cleaned up by a process that is killed: its machine ends by itself, and the next run sweeps.
         @Test func leavesNoMachineWhenKilled() throws {
             let command = try Command()
