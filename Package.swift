@@ -123,7 +123,8 @@ let package = Package(
         // Pure tests and tests on real sockets and processes; VMTests boots real kernels.
         .testTarget(name: "ExplorationTests", dependencies: ["Exploration"], swiftSettings: strict),
         .testTarget(
-            name: "ArchivesTests", dependencies: ["Archives", "CArchive", "LinuxIO", system], swiftSettings: strict),
+            name: "ArchivesTests", dependencies: ["Archives", "CArchive", "Crashes", "LinuxIO", system],
+            swiftSettings: strict),
         .testTarget(name: "TAPTests", dependencies: ["TAP"], swiftSettings: strict),
         .testTarget(name: "GuestProtocolTests", dependencies: ["GuestProtocol"], swiftSettings: strict),
         .testTarget(name: "LinuxIOTests", dependencies: ["LinuxIO", "CLinux", system], swiftSettings: strict),

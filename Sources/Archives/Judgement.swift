@@ -31,14 +31,23 @@ public struct Judgement: Sendable, Equatable {
 
     /// Parts of lines with which kernels complain, the same from 5.10 to 7.x; each is a pattern of grep -F.
     ///
+    /// What Crashes takes for a complaint, without its grammar: a test compares them. Of kmemleak it is the object that
+    /// counts, which the agent tells behind a case: what the kernel says of its own scans may be what its boot has left
+    /// behind.
+    ///
     /// - Source: kernel/panic.c, lib/bug.c, mm/kasan, mm/kfence, mm/kmemleak.c, kernel/rcu, kernel/watchdog.c,
     ///   kernel/hung_task.c, kernel/locking/lockdep.c, lib/ubsan.c, lib/refcount.c, arch/x86/kernel/traps.c.
     public static let complaints = [
-        "Kernel panic - not syncing", "WARNING: CPU:", "WARNING: at ", "WARNING: possible ", "WARNING: suspicious RCU",
-        "WARNING: inconsistent lock", "WARNING: bad unlock balance", "BUG: ", "Oops:", "Oops - ",
-        "general protection fault", "KASAN: ", "KFENCE: ", "KCSAN: ", "UBSAN: ", "kernel BUG at", "INFO: rcu_",
-        "rcu: INFO: ", "INFO: task ", "refcount_t: ", "Unable to handle kernel", "unregister_netdevice: waiting for",
-        "kmemleak: ", "stack segment: ", "double fault: ", "divide error: ",
+        "Kernel panic - not syncing", "WARNING: CPU:", "WARNING: at ", ", CPU#", "WARNING: possible ",
+        "WARNING: suspicious RCU", "WARNING: inconsistent lock", "WARNING: bad unlock balance",
+        "WARNING: bad contention", "WARNING: held lock freed", "WARNING: lock held when",
+        "WARNING: Nested lock was not", "WARNING: chain_key", "-unsafe lock order detected", "still has locks held!",
+        "INFO: trying to register",
+        "BUG: ", "Oops:", "Oops - ", "general protection fault", "KASAN: ", "KFENCE: ", "KCSAN: ", "UBSAN: ",
+        "kernel BUG at", "INFO: rcu_", "rcu: INFO: ", "INFO: task ", "refcount_t: ", "Unable to handle kernel",
+        "Internal error: ", "unregister_netdevice: waiting for", "unreferenced object 0x", "stack segment: ",
+        "double fault: ", "PANIC: double fault", "divide error: ", "invalid opcode: ", "int3: ",
+        "detected hard LOCKUP", "invoked oom-killer: ", "ut of memory: Killed process ",
     ]
 
     /// Judges.
@@ -105,5 +114,41 @@ public struct Judgement: Sendable, Equatable {
             rest = rest[rest.index(after: end)...].drop { $0 == " " }
         }
         return String(rest)
+    }
+}
+
+/// How far a machine has come, by its console so far.
+public struct JobProgress: Sendable {
+    public private(set) var hasStarted = false
+    /// The kernel has complained since: whatever comes, the failure has happened.
+    public private(set) var hasComplained = false
+    public private(set) var hasEnded = false
+    private var partial: [UInt8] = []
+
+    /// What is longer is a complaint by its beginning, or none.
+    private static let lineLimit = 4096
+
+    public init() {}
+
+    public mutating func read(_ bytes: some Sequence<UInt8>) {
+        for byte in bytes {
+            if byte != 0x0a {
+                if partial.count < Self.lineLimit { partial.append(byte) }
+                continue
+            }
+            read(line: String(decoding: partial, as: UTF8.self))
+            partial.removeAll(keepingCapacity: true)
+        }
+    }
+
+    private mutating func read(line: String) {
+        guard line.hasPrefix("[") else { return }
+        if !hasStarted {
+            hasStarted = line.contains(Judgement.mark + "start")
+        } else if line.contains(Judgement.mark) {
+            hasEnded = hasEnded || line.contains(Judgement.mark + "ended ")
+        } else {
+            hasComplained = hasComplained || Judgement.isComplaint(line)
+        }
     }
 }

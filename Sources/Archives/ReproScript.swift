@@ -46,7 +46,7 @@ public enum ReproScript {
 
             cannot() { echo "repro.sh: $*" >&2; exit 3; }
             if [ -n "$cards" ]; then
-            	cannot "the case wants network cards ($cards) whose far ends bpftest drives: use bpftest replay"
+            	cannot "the case wants network cards ($cards) whose far ends only bpftest run drives"
             fi
             for file in "$boot/vmlinuz" "$boot/guest.cpio" "$here/boot/job.cpio"; do
             	[ -r "$file" ] || cannot "$file is missing: unpack all of the archive\(manifest.bundle == nil ? "" : ", and its bundle beside it")"
@@ -78,13 +78,28 @@ public enum ReproScript {
             # shellcheck disable=SC2086 # sandbox is two words or none
             "$qemu" $sandbox -accel "$accel" -cpu "$cpu" \(words.joined(separator: " ")) </dev/null >"$work/console" 2>"$work/errors" &
             machine=$!
+            mark='bpftest-job: '
+            # What the console has said since the job began, and the first of it that is the kernel complaining.
+            said() { tr -d '\\r' <"$work/console" | sed -n "/^\\[.*${mark}start/,\\$p"; }
+            complaint() {
+            	said | grep '^\\[' | grep -v -F "$mark" |
+            		grep -F \(patterns) | head -n 1
+            }
             # A sleep of its own for each second: killed, the watchdog leaves none behind for long.
             (
             	left=$limit
+            	started=
             	while [ "$left" -gt 0 ]; do
             		sleep 1
             		kill -0 "$machine" 2>/dev/null || exit 0
             		left=$((left - 1))
+            		# Init ends the job in its time, unless the kernel hangs.
+            		if [ -z "$started" ] && [ -n "$(said | head -n 1)" ]; then
+            			started=1
+            			[ "$left" -le \(judge.seconds + 30) ] || left=\(judge.seconds + 30)
+            		fi
+            		# The rest of its trace is waited for; some machines never end then.
+            		[ "$left" -le 20 ] || [ -z "$(complaint)" ] || left=20
             	done
             	: >"$work/late"
             	kill -9 "$machine" 2>/dev/null
@@ -94,8 +109,7 @@ public enum ReproScript {
             status=$?
             machine=
             tr -d '\\r' <"$work/console" >"$work/all"
-            mark='bpftest-job: '
-            sed -n "/^\\[.*${mark}start/,\\$p" "$work/all" >"$work/case"
+            said >"$work/case"
 
             again() { echo "repro.sh: the failure happened again: $*"; exit 1; }
             not_again() { echo "repro.sh: the failure did not happen: $*"; exit 0; }
@@ -112,8 +126,7 @@ public enum ReproScript {
             fi
             cat "$work/case"
             [ "$kind" != boot ] || not_again "the kernel booted"
-            complaint=$(grep '^\\[' "$work/case" | grep -v -F "$mark" |
-            	grep -F \(patterns) | head -n 1)
+            complaint=$(complaint)
             [ -z "$complaint" ] || again "the kernel complained: $complaint"
             own() { grep '^\\[' "$work/case" | grep -F "$mark" | sed "s/.*${mark}//" | grep "^$1" | "$2" -n 1; }
             failed=$(own 'result not ok' head)

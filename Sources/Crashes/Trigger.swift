@@ -7,7 +7,7 @@
 ///   mm/oom_kill.c, kernel/{watchdog,hung_task}.c, kernel/rcu/tree_stall.h, kernel/locking/lockdep.c, net/core/dev.c;
 ///   from 5.10 to 7.3.
 enum Trigger {
-    private static let beginnings: [(text: String, kind: Complaint.Kind)] = [
+    static let beginnings: [(text: String, kind: Complaint.Kind)] = [
         ("Kernel panic - not syncing", .panic),
         ("BUG: KASAN: ", .kasan),
         ("BUG: KFENCE: ", .kfence),

@@ -21,9 +21,13 @@ public struct ConsoleMachine: Sendable {
     public var arguments: [String]
     /// From QEMU's start to its end.
     public var limit: Duration
+    /// Whether it is told to end by QEMU's monitor when its time is over: the recording of one that is killed has no end.
+    public var hasMonitor = false
 
     /// Bytes after which a machine is killed.
     public static let consoleLimit = 64 << 20
+    /// Time for QEMU to end when it has been told to.
+    private static let farewell = Duration.seconds(30)
 
     public init(qemu: QEMU, arguments: [String], limit: Duration) {
         self.qemu = qemu
@@ -33,10 +37,11 @@ public struct ConsoleMachine: Sendable {
 
     /// Blocks until QEMU has ended.
     ///
-    /// - Parameter onConsole: gets the console as it comes.
+    /// - Parameter onConsole: gets the console as it comes, and may say how long the machine has from then on, within
+    ///   its limit: what it still says is not waited for longer.
     /// - Throws: `.cancelled`; `.system` and `.qemu` where it cannot be started.
     public func run(
-        _ cancellation: Cancellation, onConsole: (ArraySlice<UInt8>) -> Void = { _ in }
+        _ cancellation: Cancellation, onConsole: (ArraySlice<UInt8>) -> Duration? = { _ in nil }
     ) throws(MachineError) -> Outcome {
         do {
             return try follow(cancellation, onConsole)
@@ -51,10 +56,13 @@ public struct ConsoleMachine: Sendable {
         }
     }
 
-    private func follow(_ cancellation: Cancellation, _ onConsole: (ArraySlice<UInt8>) -> Void) throws -> Outcome {
+    private func follow(
+        _ cancellation: Cancellation, _ onConsole: (ArraySlice<UInt8>) -> Duration?
+    ) throws -> Outcome {
         let output = try Descriptors.pipe()
         let errors = try Descriptors.pipe()
-        let pid = try start(output: output.second, errors: errors.second)
+        let monitor = try Descriptors.socketPair()
+        let pid = try start(output: output.second, errors: errors.second, monitor: monitor.second)
         var isOver = false
         defer { if !isOver { _ = Self.reap(pid, killing: true) } }
         let process = try Descriptors.process(pid)
@@ -63,23 +71,33 @@ public struct ConsoleMachine: Sendable {
         var outcome = Outcome(console: [], complaints: "", end: nil)
         var complaints: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 1 << 16)
-        let deadline = ContinuousClock.now + limit
+        let latest = ContinuousClock.now + limit
+        var deadline = latest
+        var hasBeenTold = false
         var poller = Poller()
         poller.add(cancellation.descriptor, .read)
         poller.add(process.raw, .read)
         poller.add(output.first.raw, .read)
         poller.add(errors.first.raw, .read)
         var hasEnded = false
-        while !hasEnded {
+        while !hasEnded, outcome.console.count < Self.consoleLimit {
             let left = deadline - .now
-            guard left > .zero, outcome.console.count < Self.consoleLimit else { break }
+            if left <= .zero {
+                guard hasMonitor, !hasBeenTold else { break }
+                hasBeenTold = true
+                deadline = .now + Self.farewell
+                // One that is gone needs no telling: its end shows next.
+                try? monitor.first.writeAll(
+                    QMPMessage.command("qmp_capabilities", id: 1) + QMPMessage.command("quit", id: 2))
+                continue
+            }
             guard try poller.wait(left) else { continue }
             if poller[0] != [] { throw MachineError.cancelled }
             // Seen before the pipes are read: all that it wrote is in them.
             hasEnded = poller[1] != []
             while let count = Self.take(output.first, &chunk) {
                 outcome.console += chunk[..<count]
-                onConsole(chunk[..<count])
+                if let rest = onConsole(chunk[..<count]), !hasBeenTold { deadline = min(latest, .now + rest) }
                 if outcome.console.count >= Self.consoleLimit { break }
             }
             while let count = Self.take(errors.first, &chunk) {
@@ -93,10 +111,15 @@ public struct ConsoleMachine: Sendable {
         return outcome
     }
 
-    private func start(output: borrowing OwnedFD, errors: borrowing OwnedFD) throws -> Int32 {
+    private func start(
+        output: borrowing OwnedFD, errors: borrowing OwnedFD, monitor: borrowing OwnedFD
+    ) throws -> Int32 {
         let nothing = try Descriptors.open("/dev/null", O_RDONLY)
-        var spawn = Spawn(path: qemu.path, arguments: [qemu.path] + arguments, environment: ["PATH=/usr/bin:/bin"])
+        var line = [qemu.path] + arguments
+        if hasMonitor { line += ["-chardev", "socket,id=monitor,fd=3", "-mon", "chardev=monitor,mode=control"] }
+        var spawn = Spawn(path: qemu.path, arguments: line, environment: ["PATH=/usr/bin:/bin"])
         spawn.descriptors = [0: nothing.raw, 1: output.raw, 2: errors.raw]
+        if hasMonitor { spawn.descriptors[3] = monitor.raw }
         spawn.dieWithThread = true
         spawn.newSession = true
         return try spawn.start()

@@ -4,6 +4,7 @@ import SystemPackage
 import Testing
 
 @testable import Archives
+@testable import Crashes
 
 /// `bpftest replay` and `repro.sh` come to the same conclusion about the same console.
 @Suite struct JudgementTests {
@@ -43,6 +44,18 @@ import Testing
             words: "check+0x12/0x30"),
         Console(
             name: "splat while booting", lines: [warning, start, passed, ended], answer: .notAgain, words: "ok 1 case"),
+        Console(
+            name: "a warning of 6.19", kind: .splat,
+            lines: [start, "[    2.2] WARNING: kernel/bpf/verifier.c:10 at check+0x12/0x30, CPU#0: agent/61", passed],
+            answer: .again, words: "at check+0x12/0x30"),
+        Console(
+            name: "what boot has left behind", kind: .splat,
+            lines: [start, "[    2.2] kmemleak: 3 new suspected memory leaks (see x)", passed, ended],
+            answer: .notAgain, words: "ok 1 case"),
+        Console(
+            name: "a leak", kind: .splat,
+            lines: [start, announced, "[    9.2] unreferenced object 0xffff888003d1a800 (size 192):", passed, ended],
+            answer: .again, words: "unreferenced object"),
         Console(
             name: "what a program says", lines: [start, "WARNING: CPU: 0 says a test", passed, ended],
             answer: .notAgain, words: "ok 1 case"),
@@ -109,6 +122,47 @@ import Testing
         #expect(verdict.reason.contains(console.words), "\(verdict)")
     }
 
+    /// Read as it comes, in pieces of any size.
+    @Test(arguments: consoles, [1, 7, 100_000]) func progress(_ console: Console, _ size: Int) {
+        var progress = JobProgress()
+        let bytes = Array((console.lines.joined(separator: "\n") + "\n").utf8)
+        for start in stride(from: 0, to: bytes.count, by: size) {
+            progress.read(bytes[start..<min(start + size, bytes.count)])
+        }
+        let start = console.lines.firstIndex { $0.contains("bpftest-job: start") && $0.hasPrefix("[") }
+        #expect(progress.hasStarted == (start != nil))
+        let rest = start.map { console.lines[$0...] } ?? []
+        #expect(progress.hasComplained == rest.contains { Judgement.isComplaint($0) })
+        #expect(progress.hasEnded == rest.contains { $0.contains("bpftest-job: ended ") && $0.hasPrefix("[") })
+    }
+
+    /// What fails a case in a run is the failure in an archive, too: by a pattern, since a script has no grammar.
+    @Test(
+        arguments: Trigger.beginnings.map { $0.text + "x" } + [
+            "INFO: rcu_sched self-detected stall on CPU", "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+            "INFO: task agent:61 blocked for more than 122 seconds.",
+            "WARNING: kernel/bpf/verifier.c:2100 at check_reg_arg+0x12/0x30, CPU#0: agent/61",
+            "WARNING: SOFTIRQ-safe -> SOFTIRQ-unsafe lock order detected", "WARNING: agent/61 still has locks held!",
+            "watchdog: CPU0: Watchdog detected hard LOCKUP on cpu 1",
+            "agent invoked oom-killer: gfp_mask=0x0(), order=0, oom_score_adj=0",
+        ]) func whatARunTakesForAComplaint(_ text: String)
+    {
+        #expect(Trigger.kind(of: text) != nil)
+        #expect(Judgement.isComplaint("[    2.250000] \(text)"))
+        #expect(Judgement.isComplaint("[    2.250000][   T61] \(text)"))
+        #expect(!Judgement.isComplaint("x " + text), "a program may print anything")
+    }
+
+    /// Of scans and of what boots leave behind kmemleak speaks in lines of its own.
+    @Test(arguments: [
+        "kmemleak: 2 new suspected memory leaks (see /sys/kernel/debug/kmemleak)", "bpftest: case kfuncs.crypto/K-078",
+        "virtio_net virtio0: using CPU#", "bpf: Linked as a consumer", "NOHZ tick-stop error: local softirq work",
+    ])
+    func whatIsNone(_ text: String) {
+        #expect(Trigger.kind(of: text) == nil)
+        #expect(!Judgement.isComplaint("[    2.250000] \(text)"))
+    }
+
     /// With a QEMU that prints what is given.
     @Test(arguments: consoles) func script(_ console: Console) throws {
         let box = try ScriptBox(try Sample(console.kind))
@@ -122,6 +176,19 @@ import Testing
         #expect(answer.status == console.answer.rawValue, "\(answer.text)")
         #expect(answer.text.contains(console.words), "\(answer.text)")
         if console.answer != .unknown { #expect(answer.text.contains("ok 1 case what it states\r") == false) }
+        #expect(box.leftovers.isEmpty)
+    }
+
+    /// A machine that complains and never ends, as one that waits for a device does.
+    @Test func theScriptOfAMachineThatGoesOnForEver() throws {
+        let box = try ScriptBox(try Sample(.splat))
+        try Data(([Self.start, Self.warning].joined(separator: "\n") + "\n").utf8).write(
+            to: URL(fileURLWithPath: box.folder.appending("console").string))
+        let start = ContinuousClock.now
+        let answer = try box.run(qemu: "cat \"${0%/*}/console\"; exec sleep 1000", limit: 500)
+        #expect(answer.status == 1, "\(answer.text)")
+        #expect(answer.text.contains("the failure happened again: the kernel complained"), "\(answer.text)")
+        #expect(ContinuousClock.now - start < .seconds(120))
         #expect(box.leftovers.isEmpty)
     }
 
@@ -146,7 +213,7 @@ import Testing
         sample.manifest.machine?.cards = ["e1000e"]
         let answer = try ScriptBox(sample).run(qemu: "exit 0")
         #expect(answer.status == 3)
-        #expect(answer.text.contains("use bpftest replay"))
+        #expect(answer.text.contains("only bpftest run drives"))
     }
 
     /// What the script gives QEMU is what bpftest would.

@@ -112,6 +112,36 @@ extension MachineTests {
             #expect(alone.stderr.contains("beside it"), "\(alone.stderr)")
         }
 
+        /// One processor, every instruction: the same console to the last byte.
+        @Test func aRecordingIsPlayedBack() throws {
+            let (command, archives) = try pack("panic", ["--record"])
+            try #require(archives.count == 1)
+            #expect(
+                command.stderr.contains("recorded with the failure, played back byte by byte"), "\(command.stderr)")
+            let replay = try Command()
+            #expect(try replay.run(["replay", archives[0], "--deterministic"]) == .exited(1), "\(replay.stderr)")
+            #expect(
+                replay.stdout.contains("# the console is the recorded one, byte by byte")
+                    && replay.stdout.contains("# the failure happened again: the kernel complained: Kernel panic"),
+                "\(replay.stdout)")
+            try replay.expectNothingLeft()
+        }
+
+        /// The case that has to run before stays, everything else goes.
+        @Test func whatAFailureDoesNotNeedIsLeftOut() throws {
+            let (command, archives) = try pack("stain", ["--reruns", "1"])
+            try #require(archives.count == 1, "\(command.stderr)")
+            let folder = command.folder + ".state/smaller"
+            let minimise = try Command()
+            #expect(try minimise.run(["minimise", archives[0], "-o", folder]) == .exited(0), "\(minimise.stderr)")
+            #expect(minimise.stderr.contains("cases that ran before: 1 of 1 needed"), "\(minimise.stderr)")
+            #expect(minimise.stderr.contains("objects: 0 of "), "\(minimise.stderr)")
+            try minimise.expectNothingLeft()
+            let smaller = minimise.stdout.trimmingCharacters(in: .whitespacesAndNewlines)
+            let (_, names) = try shell("zstd -dc \"$1\" | tar -t", [smaller])
+            #expect(names.contains("boot/guest.cpio") && !names.contains(".bpf.o"), "\(names)")
+        }
+
         @Test func whatIsNoArchiveIsRefused() throws {
             let command = try Command()
             let file = command.folder + ".state"

@@ -33,18 +33,37 @@ struct ArchiveRun {
         return line
     }
 
+    /// What a machine is still given when it has complained: traces are to be whole, and some machines never end.
+    private static let aftermath = Duration.seconds(20)
+    /// Init ends a job in its time, and the machine with it, unless the kernel hangs.
+    private static let rest = Duration.seconds(30)
+    /// What is recorded of a hang, from the last that the machine said on.
+    private static let silence = Duration.seconds(20)
+
     /// Once, from boot to end.
     ///
     /// - Throws: `.cancelled`, and what keeps QEMU from being started.
-    func once(
-        _ tape: MachineLine.Tape? = nil, onConsole: (ArraySlice<UInt8>) -> Void = { _ in }
-    ) throws(HarnessError) -> Outcome {
+    func once(_ tape: MachineLine.Tape? = nil) throws(HarnessError) -> Outcome {
         // Instruction by instruction takes five times as long.
         let limit = Duration.seconds(judge.limit * (tape == nil ? 1 : 6))
+        var isRecorded = false
+        if case .record = tape { isRecorded = true }
+        // A recording that is played back has the end that it was recorded with.
+        let mayBeEnded = tape == nil || isRecorded
+        var progress = JobProgress()
         let outcome: ConsoleMachine.Outcome
         do {
-            outcome = try ConsoleMachine(qemu: qemu, arguments: line(tape).arguments, limit: limit).run(
-                cancellation, onConsole: onConsole)
+            var machine = ConsoleMachine(qemu: qemu, arguments: line(tape).arguments, limit: limit)
+            machine.hasMonitor = isRecorded
+            outcome = try machine.run(cancellation) { bytes in
+                let before = progress
+                progress.read(bytes)
+                guard mayBeEnded else { return nil }
+                if progress.hasComplained { return before.hasComplained ? nil : Self.aftermath }
+                guard progress.hasStarted else { return nil }
+                if isRecorded { return judge.kind == .timeout ? Self.silence : nil }
+                return before.hasStarted ? nil : .seconds(judge.seconds) + Self.rest
+            }
         } catch .cancelled {
             throw .cancelled
         } catch {
@@ -53,6 +72,8 @@ struct ArchiveRun {
         let end: Judgement.End =
             switch outcome.end {
             case nil: .late
+            // The recording of a hang ends, and with it the machine.
+            case .exited(0) where tape != nil && judge.kind == .timeout && !progress.hasEnded: .late
             case .exited(0): .ended
             case let how?: .broken("\(how)" + (outcome.complaints.isEmpty ? "" : ": \(outcome.complaints)"))
             }
