@@ -230,6 +230,15 @@ private final class Home {
         #expect(draft.manifest.calls?.map(\.arguments) == [["/run/bpftest/agent", "list"]])
     }
 
+    @Test(
+        arguments: [
+            ("[   11.2] Kernel Offset: 0x29000000 from 0xffffffff81000000 (relocation range: 0x1)\r\n", 0x2900_0000),
+            ("[   11.2] Kernel Offset: disabled\r\n", 0), ("[   11.2] Kernel Offset: nonsense", nil), ("", nil),
+        ] as [(String, UInt64?)])
+    func whereARecordedKernelLies(_ console: String, _ offset: UInt64?) {
+        #expect(ArchiveReplay.kernelOffset("[    0.1] Linux\r\n" + console) == offset)
+    }
+
     @Test func oneTroubleIsOneArchive() throws {
         let home = try Home()
         let splat = { (pid: Int) in

@@ -30,8 +30,8 @@ struct ArchiveDrafter {
     var guestFiles: GuestFiles
     var selections: [Selection]
     var words: HostWords
-    /// vmlinux too, where it lies beside the kernel.
-    var withSymbols = false
+    /// vmlinux, where it is wanted.
+    var symbols: FilePath?
 
     /// - Throws: a file that cannot be read, or what cannot be archived, in words.
     func draft(_ result: CaseResult, on kernel: PreparedKernel) throws(HarnessError) -> ArchiveDraft {
@@ -248,9 +248,7 @@ struct ArchiveDrafter {
         if let config = kernel.build.configFile {
             contents.append(ArchiveWriter.Content(ArchiveLayout.config, .file(config)))
         }
-        if withSymbols, let vmlinux = Self.vmlinux(kernel.build) {
-            contents.append(ArchiveWriter.Content(ArchiveLayout.symbols, .file(vmlinux)))
-        }
+        if let symbols { contents.append(ArchiveWriter.Content(ArchiveLayout.symbols, .file(symbols))) }
         guard selection?.program == nil else { return contents }
         contents.append(ArchiveWriter.Content("guest/agent", .file(selection?.agent.file ?? guestFiles.agent)))
         // Beside a build's guest files are the sources that they were made of.
@@ -274,13 +272,6 @@ struct ArchiveDrafter {
             }
         }
         return contents
-    }
-
-    private static func vmlinux(_ build: KernelBuild) -> FilePath? {
-        var folder = build.image.path.removingLastComponent()
-        if folder.ends(with: "arch/x86/boot") { for _ in 0..<3 { folder.removeLastComponent() } }
-        let file = folder.appending("vmlinux")
-        return FileManager.default.isReadableFile(atPath: file.string) ? file : nil
     }
 
     // MARK: Words

@@ -134,6 +134,8 @@ public final class ArchiveReplay {
         case .debugger(let recording):
             var line = run.line(recording ? .replay(tape.string) : nil)
             line.gdb = socket
+            // Symbols are where the kernel was linked.
+            if !recording { line.append = ["nokaslr"] }
             if recording { line.snapshots = snapshots.string }
             return line
         case .shell:
@@ -264,12 +266,14 @@ public final class ArchiveReplay {
         line.console = "file,id=console,path=/dev/fd/2"
         let symbols = manifest.part(ArchiveLayout.symbols) == nil ? nil : folder.appending(ArchiveLayout.symbols).string
         var commands = ["set pagination off", "set architecture i386:x86-64"]
-        if let symbols { commands.append("file \(symbols)") }
+        if let symbols { commands.append("symbol-file\(try offset(recording)) \(symbols)") }
         commands.append("target remote \(socket)")
         let words = commands.flatMap { ["-ex", $0] }
         log("gdb -nx " + words.map(shellQuoted).joined(separator: " "))
-        let backwards = recording ? ", reverse-continue and reverse-stepi go back" : ""
-        log("the machine stands before its first instruction: continue lets it run\(backwards)")
+        log("the machine stands before its first instruction: continue lets it run to its end")
+        if recording {
+            log("from a breakpoint on the way, as of hbreak panic, reverse-continue and reverse-stepi go back")
+        }
         if symbols == nil { log("the archive has no symbols (bpftest run --archive-symbols packs vmlinux)") }
         let machine = ConsoleMachine(qemu: qemu, arguments: line.arguments, limit: .seconds(86_400))
         guard let gdb = Self.find("gdb") else {
@@ -285,6 +289,25 @@ public final class ArchiveReplay {
             throw .infrastructure("\(error)")
         }
         return .notAgain
+    }
+
+    /// Where a recorded kernel lies, as far as it has said so: the end of its crash has it.
+    private func offset(_ recording: Bool) throws(HarnessError) -> String {
+        guard recording else { return "" }
+        let console = String(decoding: try ArchiveDrafter.read(folder.appending(Recording.console)), as: UTF8.self)
+        if let offset = Self.kernelOffset(console) { return offset == 0 ? "" : " -o 0x\(String(offset, radix: 16))" }
+        if !machine.commandLine.split(separator: " ").contains("nokaslr") {
+            log("the kernel has not said where it lies: with CONFIG_RANDOMIZE_BASE its symbols are elsewhere")
+        }
+        return ""
+    }
+
+    /// Of `Kernel Offset: 0x29000000 from 0xffffffff81000000`, or `Kernel Offset: disabled`.
+    static func kernelOffset(_ console: String) -> UInt64? {
+        guard let range = console.firstRange(of: "Kernel Offset: ") else { return nil }
+        let word = console[range.upperBound...].prefix { $0.isLetter || $0.isNumber }
+        if word == "disabled" { return 0 }
+        return word.hasPrefix("0x") ? UInt64(word.dropFirst(2), radix: 16) : nil
     }
 
     private func interactive(_ line: MachineLine) throws(HarnessError) -> Answer {

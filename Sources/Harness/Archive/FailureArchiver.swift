@@ -111,6 +111,8 @@ struct ArchivePacker {
     let log: (String) -> Void
     /// By name.
     private var bundles: Set<String> = []
+    /// By kernel; nil inside: there is none.
+    private var symbolFiles: [String: FilePath?] = [:]
 
     init(
         options: ArchiveOptions, runner: Runner, selections: [Selection], work: WorkFolder,
@@ -151,7 +153,7 @@ struct ArchivePacker {
         let accelerator = memory.choice(runner.options.accelerator, qemu: runner.qemu).0
         let drafter = ArchiveDrafter(
             options: runner.options, accelerator: accelerator, qemu: runner.qemu, guestFiles: runner.guestFiles,
-            selections: selections, words: words, withSymbols: options.symbols)
+            selections: selections, words: words, symbols: options.symbols ? symbols(of: kernel) : nil)
         var draft = try drafter.draft(result, on: kernel)
         var remark = ""
         if tries, draft.manifest.machine?.cards.isEmpty == true {
@@ -162,6 +164,21 @@ struct ArchivePacker {
         } catch {
             throw HarnessError(error)
         }
+    }
+
+    /// The vmlinux that crashes are resolved with; nil, and said to be so: there is none.
+    private mutating func symbols(of kernel: PreparedKernel) -> FilePath? {
+        if let known = symbolFiles[kernel.spec] { return known }
+        let file =
+            runner.options.crashes.vmlinux
+            ?? DebugInfo.vmlinux(of: kernel.build, cache: runner.folders.cache) { remark in
+                log("\(kernel.build.release): \(remark)")
+            }
+        if file == nil {
+            log("archive: \(kernel.build.release) has no vmlinux that is known (--vmlinux FILE names one)")
+        }
+        symbolFiles[kernel.spec] = .some(file)
+        return file
     }
 
     /// Runs it once, as its reader will.
