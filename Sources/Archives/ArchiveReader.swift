@@ -203,7 +203,7 @@ public final class ArchiveReader {
 }
 
 /// A new folder, written to by descriptor: no link that somebody puts there leads out of it.
-private final class FreshFolder {
+final class FreshFolder {
     private let path: FilePath
     private let root: OwnedFD
     private var made: [String] = []

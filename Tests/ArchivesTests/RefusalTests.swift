@@ -116,6 +116,24 @@ import Testing
         expectRefused(path, scratch, "a symbolic link")
     }
 
+    /// GNU tar's own form, and that of before 1988.
+    @Test(arguments: ["ustar  \0", "", "ustar\0" + "01"])
+    func headersOfOtherFormsOfTar(_ magic: String) throws {
+        let scratch = try Scratch()
+        for index in [0, 2] {
+            expectRefused(
+                try tar { $0.entries[index].magic = magic }.write(scratch.path), scratch, "is no tar archive as")
+        }
+    }
+
+    /// Nor sizes in GNU's binary form.
+    @Test(arguments: ["-1", "12345678", "0x10", "\u{7f}\0\0\0", "           "])
+    func sizesThatMakeNoSense(_ field: String) throws {
+        let scratch = try Scratch()
+        expectRefused(
+            try tar { $0.entries[2].sizeField = field }.write(scratch.path), scratch, "has no size that makes sense")
+    }
+
     @Test func anArchiveThatIsAFifoOrAFolder() throws {
         let scratch = try Scratch()
         let fifo = scratch.path.appending("fifo")
@@ -377,6 +395,17 @@ import Testing
         expectRefused(path, scratch, key)
     }
 
+    @Test(arguments: ["seconds", "limit"], [0, -1, 1_000_001])
+    func limitsThatNobodyWaitsFor(_ key: String, _ value: Int) throws {
+        let scratch = try Scratch()
+        let path = try manifest { object in
+            var judge = object["judge"] as? [String: Any] ?? [:]
+            judge[key] = value
+            object["judge"] = judge
+        }.write(scratch.path)
+        expectRefused(path, scratch, "\(key) is \(value)")
+    }
+
     @Test func aCommandLineThatIsTooLong() throws {
         let scratch = try Scratch()
         var sample = try Sample()
@@ -457,6 +486,26 @@ import Testing
         let error = #expect(throws: ArchiveError.self) { try ArchiveReader(path).extract(to: scratch.path) }
         #expect("\(error as Any)".contains("cannot be made"))
         #expect(scratch.names() == [path.lastComponent?.string ?? ""])
+    }
+
+    /// Somebody who may write to the folder puts links where the next files go.
+    @Test func linksThatComeMeanwhile() throws {
+        let scratch = try Scratch()
+        let outside = scratch.path.appending("outside")
+        try FileManager.default.createDirectory(atPath: outside.string, withIntermediateDirectories: false)
+        let target = scratch.path.appending("unpacked")
+        let folder = try FreshFolder(target)
+        for (link, name) in [("guest", "guest/agent"), ("repro.sh", "repro.sh")] {
+            try FileManager.default.createSymbolicLink(
+                atPath: target.appending(link).string, withDestinationPath: outside.appending(link).string)
+            #expect(throws: ArchiveError.self) { try folder.create(name, isExecutable: false) }
+        }
+        let away = scratch.path.appending("away")
+        try FileManager.default.moveItem(atPath: target.string, toPath: away.string)
+        try FileManager.default.createSymbolicLink(atPath: target.string, withDestinationPath: outside.string)
+        try folder.create("boot/config", isExecutable: false)
+        #expect(scratch.names(in: "outside").isEmpty)
+        #expect(scratch.names(in: "away").contains("boot/config"))
     }
 
     /// What is checked is what is unpacked.

@@ -69,7 +69,10 @@ struct RawTar {
         var content: [UInt8] = []
         /// Instead of the content's.
         var size: Int?
+        /// Instead of a size in octal digits.
+        var sizeField: String?
         var prefix = ""
+        var magic = "ustar\0" + "00"
     }
 
     var entries: [Entry] = []
@@ -94,11 +97,11 @@ struct RawTar {
             put(entry.name, 0)
             put("0000644\0" + "0000000\0" + "0000000\0", 100)
             let size = String(entry.size ?? entry.content.count, radix: 8)
-            put(String(repeating: "0", count: 11 - size.count) + size, 124)
+            put(entry.sizeField ?? String(repeating: "0", count: 11 - size.count) + size, 124)
             put("00000000000", 136)
             put(String(entry.type), 156)
             put(entry.link, 157)
-            put("ustar\0" + "00", 257)
+            put(entry.magic, 257)
             put(entry.prefix, 345)
             put("        ", 148)
             let sum = String(block.reduce(0) { $0 + Int($1) }, radix: 8)
