@@ -95,4 +95,12 @@ public struct ProcessorState: Sendable, Equatable {
         for word in words where lines.count < 40 { _ = add(word, isExact: false) }
         return lines
     }
+
+    /// The line of the first BPF program that it is in, or that its stack says it was called by, as
+    /// `file:line: source`.
+    public func programLine(stack words: [UInt64], programs: BPFLines) -> String? {
+        let first = programs.place(at: instruction, isExact: true)
+        let found = first ?? words.lazy.compactMap { programs.place(at: $0, isExact: false) }.first
+        return found?.place.map { "\($0.file):\($0.line): \($0.source)" }
+    }
 }

@@ -78,7 +78,9 @@ struct ReportProgress: Sendable {
                 hasTrace = true
                 return .part
             }
-            if plain.hasPrefix("<") || StackFrame(plain) != nil || Self.isRegister(text) {
+            if plain.hasPrefix("<") || StackFrame(plain) != nil || StackFrame.bareAddress(plain) != nil
+                || Self.isRegister(text)
+            {
                 hasTrace = false
                 return .part
             }

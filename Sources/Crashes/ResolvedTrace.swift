@@ -12,14 +12,20 @@ public struct ResolvedTrace: Sendable, Equatable {
     /// - Parameters:
     ///   - symbols: of the kernel where it was linked, and its lines; nil where no debugging information is at hand.
     public init(_ complaint: Complaint, programs: BPFLines, symbols: SymbolTable? = nil, source: SourceLines? = nil) {
-        for (section, frame) in Self.frames(of: complaint) {
-            if let section { lines.append(section) }
-            guard let frame else { continue }
+        for step in Self.frames(of: complaint) {
+            guard case .frame(let frame) = step else {
+                switch step {
+                case .heading(let text): lines.append(text)
+                case .address(let address):
+                    let found = programs.place(at: address, isExact: false)
+                    let name = found.flatMap { StackFrame($0.frame) }.map { Complaint.name($0) }
+                    add(name ?? "0x" + String(address, radix: 16), found?.place)
+                case .frame: break
+                }
+                continue
+            }
             if frame.program != nil {
-                let place = programs.place(of: frame)
-                let text = place.map { "\($0.file):\($0.line): \($0.source)" }
-                lines.append(Complaint.name(frame) + (text.map { " (\($0))" } ?? ""))
-                if programLine == nil, let text { programLine = text }
+                add(Complaint.name(frame), programs.place(of: frame))
             } else if let address = symbols.flatMap({ Self.lookupAddress(of: frame, in: $0) }),
                 let places = source?.places[address], !places.isEmpty
             {
@@ -37,7 +43,18 @@ public struct ResolvedTrace: Sendable, Equatable {
         }
     }
 
+    private mutating func add(_ name: String, _ place: BPFLines.Place?) {
+        let text = place.map { "\($0.file):\($0.line): \($0.source)" }
+        lines.append(name + (text.map { " (\($0))" } ?? ""))
+        if programLine == nil, let text { programLine = text }
+    }
+
     public var isEmpty: Bool { lines.isEmpty }
+
+    /// Whether some of it is addresses alone, which say something only together with what was told of the same machine.
+    public static func hasBareAddresses(_ complaint: Complaint) -> Bool {
+        frames(of: complaint).contains { if case .address = $0 { true } else { false } }
+    }
 
     /// The address to ask debugging information for: a call returns behind itself.
     static func lookupAddress(of frame: StackFrame, in symbols: SymbolTable) -> UInt64? {
@@ -46,12 +63,21 @@ public struct ResolvedTrace: Sendable, Equatable {
 
     /// All addresses that a complaint's trace needs lines for.
     public static func addresses(of complaint: Complaint, in symbols: SymbolTable) -> [UInt64] {
-        frames(of: complaint).compactMap { _, frame in frame.flatMap { lookupAddress(of: $0, in: symbols) } }
+        frames(of: complaint).compactMap { step in
+            if case .frame(let frame) = step { lookupAddress(of: frame, in: symbols) } else { nil }
+        }
     }
 
-    /// Frames in their order, with the headings of further traces; without what was left on the stack.
-    private static func frames(of complaint: Complaint) -> [(String?, StackFrame?)] {
-        var found: [(String?, StackFrame?)] = []
+    private enum Step: Equatable {
+        /// Of a further trace.
+        case heading(String)
+        case frame(StackFrame)
+        case address(UInt64)
+    }
+
+    /// Frames in their order; without what was left on the stack.
+    private static func frames(of complaint: Complaint) -> [Step] {
+        var found: [Step] = []
         var isTrace = complaint.kind == .kmemleak
         var traces = 0
         for line in complaint.lines {
@@ -62,14 +88,16 @@ public struct ResolvedTrace: Sendable, Equatable {
             {
                 traces += 1
                 isTrace = true
-                if !plain.hasPrefix("Call Trace:") || traces > 1 { found.append((String(plain.prefix(60)), nil)) }
+                if !plain.hasPrefix("Call Trace:") || traces > 1 { found.append(.heading(String(plain.prefix(60)))) }
             } else if let frame = StackFrame(line) {
                 if frame.isExact {
                     // Registers are printed before the trace of where they are from, and once more at the end.
-                    if traces == 0 && !found.contains(where: { $0.1 == frame }) { found.append((nil, frame)) }
+                    if traces == 0 && !found.contains(.frame(frame)) { found.append(.frame(frame)) }
                 } else if isTrace, !frame.isGuess {
-                    found.append((nil, frame))
+                    found.append(.frame(frame))
                 }
+            } else if isTrace, let address = StackFrame.bareAddress(line) {
+                found.append(.address(address))
             } else if isTrace, !plain.hasPrefix("<"), !plain.hasPrefix("</"), !ReportProgress.isRegister(line) {
                 isTrace = false
             }

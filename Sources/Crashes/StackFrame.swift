@@ -48,6 +48,17 @@ public struct StackFrame: Sendable, Equatable {
         self.size = size
     }
 
+    /// An address without a name, which stands in a trace that is told when its code has gone: of a BPF program that was
+    /// freed before kmemleak or KASAN told who had allocated something.
+    public static func bareAddress(_ text: some StringProtocol) -> UInt64? {
+        var rest = Substring(text).drop { $0 == " " || $0 == "\t" }
+        if rest.hasPrefix("[<"), let end = rest.firstIndex(of: "]") {
+            rest = rest[rest.index(after: end)...].drop { $0 == " " }
+        }
+        guard rest.hasPrefix("0x"), rest.utf8.count == 18 else { return nil }
+        return UInt64(rest.dropFirst(2), radix: 16)
+    }
+
     private static func isOfName(_ byte: UInt8) -> Bool {
         (byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7a) || (byte >= 0x30 && byte <= 0x39) || byte == 0x5f || byte == 0x2e
             || byte == 0x24 || byte == 0x3a

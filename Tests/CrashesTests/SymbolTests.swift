@@ -150,6 +150,48 @@ import Testing
             source: source)
         #expect(resolved.lines == ["bpf_test_run (net/bpf/test_run.c:434)"])
     }
+
+    /// What kmemleak remembers of who allocated is an address; its program has gone with its case (6.12, recorded).
+    @Test func aProgramThatHasGoneIsFoundByItsAddress() throws {
+        let leak = [
+            "[   31.0][   T60] unreferenced object 0xffff8880087d5a00 (size 64):",
+            "[   31.0][   T60]   comm \"agent\", pid 59, jiffies 4294966536",
+            "[   31.0][   T60]   backtrace (crc d65ecb27):",
+            "[   31.0][   T60]     __kmalloc_cache_noprof+0x216/0x390",
+            "[   31.0][   T60]     bpf_crypto_ctx_create+0x291/0x9f0",
+            "[   31.0][   T60]     0xffffffffa0000686",
+            "[   31.0][   T60]     bpf_prog_test_run_syscall+0x317/0x660",
+        ]
+        var reader = read(
+            [
+                "bpftest: programs", "bpftest: program 9d34bde5f5fa0cc2 ffffffffa0000664 331 create",
+                "bpftest: file 0 crypto.bpf.c", "bpftest: line 0 0 0 70 {", "bpftest: line 0 16 0 72 return use();",
+            ] + leak)
+        let programs = reader.programs
+        let complaint = try #require(reader.take().first)
+        #expect(ResolvedTrace.hasBareAddresses(complaint))
+        let trace = ResolvedTrace(complaint, programs: programs)
+        #expect(trace.programLine == "crypto.bpf.c:72: return use();")
+        #expect(
+            trace.lines.suffix(3) == [
+                "bpf_crypto_ctx_create+0x291/0x9f0", "bpf_prog_create (crypto.bpf.c:72: return use();)",
+                "bpf_prog_test_run_syscall+0x317/0x660",
+            ])
+        let alone = ResolvedTrace(complaint, programs: BPFLines())
+        #expect(alone.programLine == nil)
+        #expect(alone.lines.contains("0xffffffffa0000686"))
+        #expect(complaint.title == "memory leak in bpf_crypto_ctx_create")
+    }
+
+    @Test(
+        arguments: [
+            ("    0xffffffffa0000686", 0xffff_ffff_a000_0686),
+            (" [<00000000c0ffee00>] 0xffffffffa0000686", 0xffff_ffff_a000_0686),
+            ("0xffffffffa0000686 x", nil), ("0xa0000686", nil), ("ffffffffa0000686", nil), ("f+0x1/0x2", nil),
+        ] as [(String, UInt64?)])
+    func addressesWithoutNames(_ line: String, _ address: UInt64?) {
+        #expect(StackFrame.bareAddress(line) == address)
+    }
 }
 
 @Suite struct AllowlistTests {
@@ -223,6 +265,9 @@ import Testing
                 "__sys_bpf+0x23/0x100", "bpf_prog_1111111111111111_helper+0x8/0x40 (a.c:10: x();)",
                 "__sys_bpf+0x40/0x100",
             ])
+        let state = ProcessorState.parse(registers)[0]
+        #expect(state.programLine(stack: words, programs: programs) == "a.c:10: x();")
+        #expect(state.programLine(stack: words, programs: BPFLines()) == nil)
     }
 
     @Test func aProgramOfAnotherMachineIsNotNamed() {

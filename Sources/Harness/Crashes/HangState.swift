@@ -98,6 +98,11 @@ struct HangState: Sendable {
             places += moved.trace(stack: words, symbols: symbols, programs: programs).map { "  \($0)" }
         }
         if !places.isEmpty { diagnostics.append(("hung_at", places.joined(separator: "\n"))) }
+        let line = zip(processors, stacks).lazy.compactMap { processor, stack in
+            processor.privilege == 0 && !processor.isHalted
+                ? processor.programLine(stack: stack, programs: programs) : nil
+        }.first
+        if let line { diagnostics.append(("bpf_line", line)) }
         if !answer.isEmpty { diagnostics.append(("nmi", answer.joined(separator: "\n"))) }
         let registers = processors.flatMap { ["CPU#\($0.number)"] + $0.lines }
         if !registers.isEmpty { diagnostics.append(("registers", registers.joined(separator: "\n"))) }

@@ -51,13 +51,13 @@ extension Worker {
             crashKnowledge.reportsProgramLines = false
             crashKnowledge.isRunAgain = false
         }
-        var programs = attempt.programs
+        var told = Retold(all: attempt.programs)
         var alone = Rerun(failed: 0, runs: 0)
         repeat {
-            try rerun(unit, source, &alone, &programs)
+            try rerun(unit, source, &alone, &told)
         } while alone.failed == 0 && alone.runs < context.options.reruns
         // The first alone passed and a later one failed: how often tells how flaky it is.
-        while alone.runs > 1, alone.runs < context.options.reruns { try rerun(unit, source, &alone, &programs) }
+        while alone.runs > 1, alone.runs < context.options.reruns { try rerun(unit, source, &alone, &told) }
         var again: Rerun?
         if alone.failed == 0, !before.isEmpty {
             // What ran before it, and it: the same once more?
@@ -65,12 +65,12 @@ extension Worker {
             whole.parts = before + unit.parts
             whole.purpose = .plain
             var result = Rerun(failed: 0, runs: 0)
-            try rerun(whole, source, &result, &programs, watching: attempt.result.name)
+            try rerun(whole, source, &result, &told, watching: attempt.result.name)
             again = result
         }
         var confirmed = attempt
-        confirmed.programs = programs
-        explain(&confirmed, source)
+        confirmed.programs = told.all
+        explain(&confirmed, source, retold: attempt.programs.isEmpty ? told : nil)
         let verdict = Verdict(alone: alone, inOrder: again, before: names(before))
         verdict.explain(&confirmed.result)
         for index in confirmed.parts.indices where confirmed.parts[index].outcome.isFailure {
@@ -80,12 +80,12 @@ extension Worker {
     }
 
     private func rerun(
-        _ unit: WorkUnit, _ source: MachineSource, _ count: inout Rerun, _ programs: inout BPFLines,
+        _ unit: WorkUnit, _ source: MachineSource, _ count: inout Rerun, _ told: inout Retold,
         watching name: CaseID? = nil
     ) throws(HarnessError) {
         var failed = false
         try carryOut(unit, source) { attempt, _ throws(HarnessError) in
-            programs.add(attempt.programs)
+            told.add(attempt)
             if name == nil || attempt.result.name == name { failed = attempt.result.outcome.isFailure }
         }
         count.runs += 1
