@@ -100,7 +100,7 @@ public final class BTFTypes: Sendable {
 
     /// The names and values of an enumeration of this blob; nil where there is none of the name.
     public func enumeration(_ name: String) -> [(name: String, value: Int64)]? {
-        ids.first { record($0).kind.isEnumeration && text(record($0).name) == name }.map { values(of: $0) }
+        first(name) { $0.isEnumeration }.map { values(of: $0) }
     }
 
     /// The functions of this blob: their ids by name. Of two with one name, the first.
@@ -115,13 +115,38 @@ public final class BTFTypes: Sendable {
 
     /// The id of a structure of this blob.
     public func structure(_ name: String) -> UInt32? {
-        ids.first { record($0).kind == .structure && text(record($0).name) == name }
+        first(name) { $0 == .structure }
+    }
+
+    /// The id of a function of this blob; of two with one name, the first.
+    public func function(_ name: String) -> UInt32? {
+        first(name) { $0 == .function }
+    }
+
+    /// The first type of this blob with a name, of the kinds that are asked for.
+    private func first(_ name: String, of kind: (BTFKind) -> Bool) -> UInt32? {
+        let name = Array(name.utf8)
+        return ids.first { kind(record($0).kind) && isNamed(record($0).name, name) }
+    }
+
+    /// Whether the text at an offset is this one: no string is made of it.
+    private func isNamed(_ offset: UInt32, _ name: [UInt8]) -> Bool {
+        var offset = Int(offset)
+        if let base {
+            if offset < base.strings.count { return base.isNamed(UInt32(offset), name) }
+            offset -= base.strings.count
+        }
+        let start = strings.lowerBound + offset
+        guard start + name.count < strings.upperBound, bytes[start + name.count] == 0 else { return false }
+        for index in 0..<name.count where bytes[start + index] != name[index] { return false }
+        return true
     }
 
     /// The ids of the functions that a declaration tag of this blob is on.
     public func functionIDs(tagged tag: String) -> Set<UInt32> {
         var found: Set<UInt32> = []
-        for record in records where record.kind == .declarationTag && text(record.name) == tag {
+        let tag = Array(tag.utf8)
+        for record in records where record.kind == .declarationTag && isNamed(record.name, tag) {
             guard find(record.target)?.record.kind == .function else { continue }
             found.insert(record.target)
         }

@@ -176,7 +176,6 @@ public struct RawProgram: Sendable {
     public func load(logSize: Int = 1 << 16, logLevel: UInt32 = 1) -> Answer {
         let code = instructions.flatMap(\.bytes)
         let text = Array(license.utf8) + [0]
-        var log = [UInt8](repeating: 0, count: logSize)
         var attr = Attr(size: 152)
         attr.set(type.rawValue, at: 0)
         attr.set(UInt32(instructions.count), at: 4)
@@ -188,18 +187,21 @@ public struct RawProgram: Sendable {
             attr.set(logLevel, at: 24)
             attr.set(UInt32(logSize), at: 28)
         }
-        let answer = unsafe code.withUnsafeBytes { code in
-            unsafe text.withUnsafeBytes { text in
-                unsafe log.withUnsafeMutableBytes { log in
+        // Most logs are some lines long: the rest of the room stays untouched.
+        return unsafe withUnsafeTemporaryAllocation(byteCount: max(logSize, 1), alignment: 1) { log in
+            unsafe log[0] = 0
+            let answer = unsafe code.withUnsafeBytes { code in
+                unsafe text.withUnsafeBytes { text in
                     attr.set(UInt64(UInt(bitPattern: code.baseAddress)), at: 8)
                     attr.set(UInt64(UInt(bitPattern: text.baseAddress)), at: 16)
                     if logSize > 0 { attr.set(UInt64(UInt(bitPattern: log.baseAddress)), at: 32) }
                     return attr.call(.progLoad)
                 }
             }
+            let length = unsafe log.firstIndex(of: 0) ?? log.count
+            return Answer(
+                program: answer.map { FileHandle(adopting: $0) },
+                log: unsafe String(decoding: UnsafeRawBufferPointer(rebasing: log[..<length]), as: UTF8.self))
         }
-        return Answer(
-            program: answer.map { FileHandle(adopting: $0) },
-            log: String(decoding: log.prefix { $0 != 0 }, as: UTF8.self))
     }
 }

@@ -6,7 +6,9 @@ internal import SystemPackage
 
 /// H-001 to H-004, H-006, H-009 and H-010 of docs/semantics/dynptr-iters.md.
 let freezeSuite = Suite(
-    "helpers.freeze", "helpers, commands and types keep their numbers; there are no helpers after 211"
+    "helpers.freeze", "helpers, commands and types keep their numbers; there are no helpers after 211",
+    // What cannot be read is told by the cases that ask for it.
+    prepare: { _ = KernelFacts.result }
 ) {
     Case("H-001", "each helper id keeps its name in the verifier, from the release that brought it on") { test in
         let known = highestHelper(of: .running)
@@ -44,7 +46,7 @@ let freezeSuite = Suite(
             // Those that offer most come first: one that offers the helper is enough.
             let plain = ProbeType.plain.filter(\.exists)
             let first = plain.filter { ["sched_cls", "sock_ops", "lwt_xmit"].contains($0.name) }
-            let types = first + ProbeType.targeted(try BTFTypes.kernel()) + plain
+            let types = first + (try KernelFacts.found().targeted) + plain
             let highest = highestHelper(of: .running).lowerBound
             if part.lowerBound > highest { throw test.skip("the last helper of this release is \(highest)") }
             let missing = part.filter { id in
@@ -102,7 +104,7 @@ let freezeSuite = Suite(
         }
     }
     Case("H-006", "enum bpf_func_id in the kernel's BTF has the header's names and values, and no more") { test in
-        guard let values = try BTFTypes.kernel().enumeration("bpf_func_id") else {
+        guard let values = try KernelFacts.found().enumerations["bpf_func_id"] else {
             throw test.abort("the kernel's BTF has no enum bpf_func_id")
         }
         let known = highestHelper(of: .running)
@@ -128,7 +130,7 @@ let freezeSuite = Suite(
             id, "enum \(name) keeps its names and values; new ones come after them",
             spec: [String(id.prefix { $0 != "." })]
         ) { test in
-            guard let values = try BTFTypes.kernel().enumeration(name) else {
+            guard let values = try KernelFacts.found().enumerations[name] else {
                 throw test.abort("the kernel's BTF has no enum \(name)")
             }
             let frozen = frozenEnumerations[name] ?? []

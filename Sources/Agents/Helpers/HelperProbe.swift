@@ -39,8 +39,7 @@ struct ProbeType {
     ]
 
     /// The types that are for one function of the kernel, found in its BTF.
-    static func targeted(_ types: BTFTypes) -> [ProbeType] {
-        let functions = types.functions()
+    static func targeted(_ types: BTFTypes, functions: [String: UInt32]) -> [ProbeType] {
         let targets: [(String, ProgramType, UInt32, String)] = [
             ("fentry", .tracing, 24, "bpf_fentry_test1"), ("fexit", .tracing, 25, "bpf_fentry_test1"),
             ("iter", .tracing, 28, "bpf_iter_task"), ("lsm", .lsm, 27, "bpf_lsm_file_open"),

@@ -9,37 +9,62 @@ struct KfuncCatalogue {
     static let releases: [KernelRelease] = [.v6_1, .v6_12, .v7_2, .v7_3]
 
     struct Row {
-        private let fields: [String: String]
-
-        fileprivate init(_ fields: [String: String]) {
-            self.fields = fields
+        /// What the sources of one release say.
+        private struct Column {
+            let flags: String
+            let types: String
+            let set: String
         }
 
-        subscript(column: String) -> String { fields[column] ?? "" }
+        let name: String
+        let file: String
+        let config: String
+        let isOfTestModule: Bool
+        /// In the order of `releases`.
+        private let columns: [Column]
+        private let latestPrototype: String
+        private let earlierPrototypes: String
 
-        var name: String { self["kfunc"] }
-        var file: String { self["file"] }
-        var isOfTestModule: Bool { self["in_testmod"] == "yes" }
+        fileprivate init(_ fields: [String], _ places: [String: Int]) {
+            func field(_ column: String) -> String {
+                guard let place = places[column], place < fields.count else { return "" }
+                return fields[place]
+            }
+            name = field("kfunc")
+            file = field("file")
+            config = field("config")
+            isOfTestModule = field("in_testmod") == "yes"
+            columns = KfuncCatalogue.releases.map { release in
+                Column(
+                    flags: field("\(release)_flags"), types: field("\(release)_types"), set: field("\(release)_set"))
+            }
+            latestPrototype = field("proto_latest")
+            earlierPrototypes = field("proto_earlier")
+        }
+
+        private func column(_ release: KernelRelease) -> Column? {
+            KfuncCatalogue.releases.firstIndex(of: release).map { columns[$0] }
+        }
 
         /// Whether the sources of a release register it.
         func isIn(_ release: KernelRelease) -> Bool {
-            !self["\(release)_set"].isEmpty || !self["\(release)_types"].isEmpty
+            column(release).map { !$0.set.isEmpty || !$0.types.isEmpty } ?? false
         }
 
         func flags(in release: KernelRelease) -> [String] {
-            self["\(release)_flags"].split(separator: " ").map(String.init)
+            column(release)?.flags.split(separator: " ").map(String.init) ?? []
         }
 
         /// The types of programs that it is registered for: `XDP`, or with a filter in brackets `LSM[filter]`.
         func types(in release: KernelRelease) -> [String] {
-            self["\(release)_types"].split(separator: " ").map(String.init)
+            column(release)?.types.split(separator: " ").map(String.init) ?? []
         }
 
         /// Its prototype in a release; nil where the catalogue does not say.
         func prototype(in release: KernelRelease) -> String? {
             // `6.12: PROTOTYPE | 6.1: PROTOTYPE`, each up to its release, the newest first.
-            var found = self["proto_latest"]
-            for part in self["proto_earlier"].components(separatedBy: " | ") {
+            var found = latestPrototype
+            for part in earlierPrototypes.components(separatedBy: " | ") {
                 let words = part.components(separatedBy: ": ")
                 if words.count == 2, let until = KernelRelease(words[0]), release <= until { found = words[1] }
             }
@@ -50,11 +75,11 @@ struct KfuncCatalogue {
     let rows: [Row]
 
     init() throws {
-        let path = BPFObject.directory + "/helpers/kfuncs-catalogue.csv"
-        var records = Self.parse(String(decoding: try readFile(path), as: UTF8.self))
+        var records = Self.parse(try readFile(BPFObject.directory + "/helpers/kfuncs-catalogue.csv"))
         guard records.count > 1 else { throw Errno.badMessage }
         let head = records.removeFirst()
-        rows = records.map { Row(Dictionary(zip(head, $0)) { first, _ in first }) }
+        let places = Dictionary(zip(head, head.indices)) { first, _ in first }
+        rows = records.map { Row($0, places) }
     }
 
     /// The columns that hold for a kernel: its own release's, or those of the neighbours on both sides.
@@ -64,23 +89,23 @@ struct KfuncCatalogue {
     }
 
     /// Comma-separated values with quotes.
-    private static func parse(_ text: String) -> [[String]] {
+    private static func parse(_ text: [UInt8]) -> [[String]] {
         var records: [[String]] = []
         var record: [String] = []
-        var field = ""
+        var field: [UInt8] = []
         var isQuoted = false
-        for character in text {
-            switch character {
-            case "\"": isQuoted.toggle()
-            case "," where !isQuoted:
-                record.append(field)
-                field = ""
-            case "\n" where !isQuoted, "\r\n" where !isQuoted:
-                record.append(field)
-                records.append(record)
-                record = []
-                field = ""
-            default: field.append(character)
+        for byte in text {
+            switch byte {
+            case UInt8(ascii: "\""): isQuoted.toggle()
+            case UInt8(ascii: "\r") where !isQuoted: break
+            case UInt8(ascii: ",") where !isQuoted, UInt8(ascii: "\n") where !isQuoted:
+                record.append(String(decoding: field, as: UTF8.self))
+                field.removeAll(keepingCapacity: true)
+                if byte == UInt8(ascii: "\n") {
+                    records.append(record)
+                    record.removeAll(keepingCapacity: true)
+                }
+            default: field.append(byte)
             }
         }
         return records
@@ -145,6 +170,9 @@ enum Prototype {
 }
 
 extension String {
+    /// Whether a text stands in it, byte by byte.
+    func contains(bytes text: String) -> Bool { self[...].range(of: text) != nil }
+
     /// The parts between the places where a text stands.
     fileprivate func components(separatedBy separator: String) -> [String] {
         var parts: [String] = []

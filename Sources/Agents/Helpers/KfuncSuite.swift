@@ -5,17 +5,19 @@ internal import LinuxIO
 internal import SystemPackage
 
 /// H-007 and H-008 of docs/semantics/dynptr-iters.md.
-let kfuncSuite = Suite("helpers.kfuncs", "the kernel's kfuncs are those of the catalogue") {
+let kfuncSuite = Suite(
+    "helpers.kfuncs", "the kernel's kfuncs are those of the catalogue", prepare: { _ = KernelFacts.result }
+) {
     Case(
         "H-007", "the kernel has the kfuncs of its release, but for whole files that it is built without", since: "6.1",
         needs: [kfuncCalls]
     ) { test in
-        let (catalogue, columns, functions) = try surroundings(test)
+        let (facts, catalogue, columns, functions) = try surroundings(test)
         // A file that the kernel is built without takes all of its kfuncs with it.
         let built = Set(catalogue.rows.filter { functions[$0.name] != nil }.map(\.file))
         var missing: [String] = []
         for row in catalogue.rows where columns.allSatisfy(row.isIn) && functions[row.name] == nil {
-            if row.isOfTestModule || !row["config"].isEmpty || !built.contains(row.file) { continue }
+            if row.isOfTestModule || !row.config.isEmpty || !built.contains(row.file) { continue }
             missing.append(row.name)
         }
         test.expect(missing, equals: [], "kfuncs that are not there, though others of the same file are")
@@ -35,8 +37,8 @@ let kfuncSuite = Suite("helpers.kfuncs", "the kernel's kfuncs are those of the c
         "H-007.tags", "every function that BTF says to be a kfunc is in the catalogue, and the other way round",
         spec: ["H-007"], needs: [kfuncCalls, kfuncTags]
     ) { test in
-        let (catalogue, columns, functions) = try surroundings(test)
-        let tagged = try BTFTypes.kernel().functions(tagged: "bpf_kfunc")
+        let (facts, catalogue, columns, functions) = try surroundings(test)
+        let tagged = facts.tagged
         let known = Set(catalogue.rows.filter { row in columns.contains { row.isIn($0) } }.map(\.name))
         let isExact = columns.count == 1
         let extra = tagged.subtracting(known).subtracting(isExact ? [] : interim).sorted()
@@ -58,8 +60,7 @@ let kfuncSuite = Suite("helpers.kfuncs", "the kernel's kfuncs are those of the c
             "\(caller.name) programs may call the kfuncs that are registered for them, no others",
             spec: ["H-007"], since: "6.1", needs: [kfuncCalls] + caller.needs
         ) { test in
-            let (catalogue, columns, functions) = try surroundings(test)
-            let types = try BTFTypes.kernel()
+            let (facts, catalogue, columns, functions) = try surroundings(test)
             var refused: [String] = []
             var allowed: [String] = []
             var judged = 0
@@ -71,7 +72,7 @@ let kfuncSuite = Suite("helpers.kfuncs", "the kernel's kfuncs are those of the c
                 }
                 if columns.count > 1, caller == .tracing, interimForTracing.contains(row.name) { continue }
                 // 7.3 asks first whether a program has the arena that a parameter points to.
-                if types.prototype(of: id)?.contains("__arena") == true { continue }
+                if facts.prototypes[row.name]?.contains(bytes: "__arena") == true { continue }
                 let answer = caller.calls(id, row.name)
                 judged += 1
                 if answer == .unknown {
@@ -87,13 +88,10 @@ let kfuncSuite = Suite("helpers.kfuncs", "the kernel's kfuncs are those of the c
     }
     Case("H-008", "the kfuncs' prototypes in BTF are those of the catalogue", since: "6.1", needs: [kfuncCalls]) {
         test in
-        let (catalogue, columns, functions) = try surroundings(test)
-        let types = try BTFTypes.kernel()
+        let (facts, catalogue, columns, functions) = try surroundings(test)
         var compared = 0
         for row in catalogue.rows {
-            guard let id = functions[row.name], columns.allSatisfy(row.isIn), let text = types.prototype(of: id) else {
-                continue
-            }
+            guard columns.allSatisfy(row.isIn), let text = facts.prototypes[row.name] else { continue }
             let expected = columns.compactMap { row.prototype(in: $0) }
             if expected.isEmpty { continue }
             compared += 1
@@ -118,7 +116,7 @@ private let kfuncCalls = Feature("kfunc-calls", since: "5.13", config: ["CONFIG_
 /// BTF says which functions are kfuncs where it was made by pahole 1.26 or newer, which the kernel asks for since 6.10.
 private let kfuncTags = Feature("btf-kfunc-tags", since: "7.2", config: ["CONFIG_DEBUG_INFO_BTF"]) {
     do throws(Errno) {
-        if try BTFTypes.kernel().functions(tagged: "bpf_kfunc").count > 20 { return .present }
+        if try BTFTypes.kernel().functionIDs(tagged: "bpf_kfunc").count > 20 { return .present }
         return .absent(evidence: "no declaration tags `bpf_kfunc` in the kernel's BTF")
     } catch {
         return .absent(evidence: "BTF of the kernel: \(error.name) (\(error.rawValue))")
@@ -135,14 +133,17 @@ private let interimForTracing: Set<String> = ["scx_bpf_select_cpu_and", "scx_bpf
 
 private func surroundings(
     _ test: Test
-) throws -> (catalogue: KfuncCatalogue, columns: [KernelRelease], functions: [String: UInt32]) {
+) throws -> (
+    facts: KernelFacts, catalogue: KfuncCatalogue, columns: [KernelRelease], functions: [String: UInt32]
+) {
     if KernelRelease.running < .v6_1 { throw test.skip("the catalogue begins with 6.1") }
     let columns = KfuncCatalogue.columns(for: .running)
     // A kernel that is newer than the catalogue keeps what the newest column has, as far as anybody knows.
     try test.require(!columns.isEmpty, "the catalogue has columns for \(KernelRelease.running)")
-    let catalogue = try KfuncCatalogue()
+    let facts = try KernelFacts.found()
+    let catalogue = facts.catalogue
     try test.require(catalogue.rows.count > 400, "the catalogue has its rows: \(catalogue.rows.count)")
-    return (catalogue, columns, try BTFTypes.kernel().functions())
+    return (facts, catalogue, columns, facts.functions)
 }
 
 /// A type of programs that calls kfuncs.
@@ -220,12 +221,7 @@ private enum Caller: CaseIterable {
     private var type: ProbeType? {
         let plain = ProbeType.plain.first { $0.name == name }
         guard self == .tracing else { return plain }
-        // Reading types takes a moment, and they do not change.
-        return Self.fentry
-    }
-
-    private static let fentry: ProbeType? = (try? BTFTypes.kernel()).flatMap { types in
-        ProbeType.targeted(types).first { $0.name == "fentry" }
+        return (try? KernelFacts.found())?.targeted.first { $0.name == "fentry" }
     }
 
     /// The verifier's log of `call KFUNC; exit`.
@@ -237,9 +233,11 @@ private enum Caller: CaseIterable {
     func calls(_ id: UInt32, _ name: String) -> Answer {
         guard let type else { return .unknown }
         let answer = type.program([.callKernel(id), .set(0, 0), .exit]).load()
-        if answer.log.contains("calling kernel function \(name) is not allowed") { return .refused }
+        if answer.log.contains(bytes: "calling kernel function \(name) is not allowed") { return .refused }
         // Loaded, or refused for what is passed to it.
-        if answer.errno == nil || answer.log.contains("#\(id)") || answer.log.contains(name) { return .allowed }
+        if answer.errno == nil || answer.log.contains(bytes: "#\(id)") || answer.log.contains(bytes: name) {
+            return .allowed
+        }
         return .unknown
     }
 }

@@ -121,7 +121,7 @@ public let cpumaskSuite = Suite(
     ) { test in
         let program = "populate_borrowed"
         let types = try BTFTypes.kernel()
-        let prototype = types.functions()["bpf_cpumask_populate"].flatMap { types.prototype(of: $0) } ?? ""
+        let prototype = types.function("bpf_cpumask_populate").flatMap { types.prototype(of: $0) } ?? ""
         // Stable releases have it too: 7.2.12 is seen to.
         if KernelRelease.running >= .v7_3 || prototype.contains("(struct bpf_cpumask *") {
             test.expect(
