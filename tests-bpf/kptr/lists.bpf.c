@@ -363,6 +363,7 @@ int share_of_first(struct __sk_buff *skb)
 	return 1;
 }
 
+#ifdef WITH_FIELDS
 /* Objects in fields of map values. */
 struct kept_outer {
 	__u64 number;
@@ -538,6 +539,7 @@ int unstash_nested(struct __sk_buff *skb)
 	object_drop(node);
 	return 1;
 }
+#endif
 
 /* For two processors at once: each pushes keys of its own and pops whatever comes. */
 #define HERD 64

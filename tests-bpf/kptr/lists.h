@@ -33,7 +33,7 @@ static __always_inline struct home *home(int key)
 	return bpf_map_lookup_elem(&homes, &key);
 }
 
-static _Bool less(struct bpf_rb_node *a, const struct bpf_rb_node *b)
+static _Bool __attribute__((unused)) less(struct bpf_rb_node *a, const struct bpf_rb_node *b)
 {
 	return whole(a, struct kept_node, tree)->key < whole(b, struct kept_node, tree)->key;
 }

@@ -123,7 +123,7 @@ private let firstMember = Case(
             refused: Rejection(.EACCES, "invalid kptr access, R2 type=ptr_prog_test_ref_kfunc", from: .v6_1))
     } else {
         test.expect(
-            "kptr/lists_fail.bpf.o", program: "put_first_member",
+            "kptr/stash_fail.bpf.o", program: "put_first_member",
             refused: Rejection(.EACCES, "invalid kptr access, R2 type=ptr_kept_longer expected=ptr_kept_beginning"))
     }
 }

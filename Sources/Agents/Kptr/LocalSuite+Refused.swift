@@ -3,10 +3,10 @@ internal import AgentKit
 internal import LinuxIO
 internal import SystemPackage
 
-/// tests-bpf/kptr/lists_fail.bpf.c, program by program.
+/// tests-bpf/kptr/lists_fail.bpf.c and stash_fail.bpf.c, program by program.
 let refusedLocalPrograms: [Case] =
     (objects + directAccess + listsAndTrees + tracing).map { $0.asCase("kptr/lists_fail.bpf.o", needs: localNeeds) }
-    + [dropInTracing]
+    + stash.map { $0.asCase("kptr/stash_fail.bpf.o", needs: localNeeds) } + [dropInTracing]
 
 private let objects: [Refused] = [
     Refused("P-043.leak", "an object must be dropped or given away", "leak", .leak),
@@ -29,12 +29,16 @@ private let objects: [Refused] = [
     Refused(
         "P-058.owned", "a share of what a tree owns may be NULL", "share_untested", .sharePossiblyNull),
     Refused(
-        "P-058.rcu", "a share of what is read from a field may be NULL", "share_of_stashed_untested",
-        .sharePossiblyNull),
-    Refused(
         "P-059", "there are shares of objects alone", "share_context",
         Rejection(.EINVAL, "arg#0 is neither owning or non-owning ref")
             .then(.v7_2, .EINVAL, "R1 is neither owning or non-owning ref")),
+]
+
+/// tests-bpf/kptr/stash_fail.bpf.c.
+private let stash: [Refused] = [
+    Refused(
+        "P-058.rcu", "a share of what is read from a field may be NULL", "share_of_stashed_untested",
+        .sharePossiblyNull),
     Refused(
         "P-061", "an object goes into a field of its own type, not of one that looks the same", "stash_namesake",
         Rejection(.EACCES, "invalid kptr access, R2 type=ptr_kept_namesake expected=ptr_kept_node")),

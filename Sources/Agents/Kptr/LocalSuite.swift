@@ -14,7 +14,9 @@ let localNeeds = [
 /// them in. Each object holds a reference to the calling process, so its count says how many objects there are.
 public let localSuite = Suite(
     "kptr.local", "objects of the program's own, in lists, trees and fields",
-    objects: ["kptr/lists.bpf.o", "kptr/lists_fail.bpf.o", "kptr/count.bpf.o"]
+    objects: [
+        "kptr/lists.bpf.o", "kptr/lists_fail.bpf.o", "kptr/stash.bpf.o", "kptr/stash_fail.bpf.o", "kptr/count.bpf.o",
+    ]
 ) {
     Case("P-042", "an object is made, and dropping it releases what it holds", since: "6.12", needs: localNeeds) {
         test in
@@ -145,7 +147,7 @@ public let localSuite = Suite(
             [
                 "share_and_drop", "share_of_first", "tree_insert", "into_list_and_tree", "list_pop_front",
                 "tree_remove_first", "stash_node", "share_of_stashed", "share_of_dropped", "unstash_node",
-            ])
+            ], object: "stash")
         test.expect(try objects.run("share_and_drop", key: 21), equals: 1, "1: shared, and the first share dropped")
         test.expect(try objects.users, equals: 1, "references while the second share lives")
         test.expect(try objects.key, equals: 21, "key read through the second share")
@@ -178,7 +180,7 @@ public let localSuite = Suite(
         try objects.references.expect(0, "at the end")
     }
     Case("P-060", "an object in a field is taken out by another program", since: "6.12", needs: localNeeds) { test in
-        let objects = try Objects(test, ["stash_node", "unstash_node"])
+        let objects = try Objects(test, ["stash_node", "unstash_node"], object: "stash")
         test.expect(try objects.run("unstash_node"), equals: 0, "0: the field is empty at first")
         test.expect(try objects.run("stash_node", key: 31), equals: 1, "1: into an empty field")
         test.expect(try objects.run("stash_node", key: 32), equals: 2, "2: in the place of another, which is dropped")
@@ -192,7 +194,7 @@ public let localSuite = Suite(
         try objects.references.expectAtLast(0, "after the map is gone")
     }
     Case("P-062", "dropping an object drops the object that it holds", since: "6.12", needs: localNeeds) { test in
-        let objects = try Objects(test, ["nest_and_drop", "nest_and_stash", "unstash_nested"])
+        let objects = try Objects(test, ["nest_and_drop", "nest_and_stash", "unstash_nested"], object: "stash")
         test.expect(try objects.run("nest_and_drop", key: 41), equals: 1, "1: one in the other, and dropped")
         test.expect(try objects.users, equals: 1, "references while there is one in the other")
         try objects.references.expect(0, "after the outer one was dropped")
@@ -211,7 +213,8 @@ public let localSuite = Suite(
         "P-051.free", "lists and trees are drained when their map is freed", spec: ["P-051", "P-053"], since: "6.12",
         needs: localNeeds
     ) { test in
-        let objects = try Objects(test, ["list_push_back", "tree_insert", "into_list_and_tree", "stash_node"])
+        let objects = try Objects(
+            test, ["list_push_back", "tree_insert", "into_list_and_tree", "stash_node"], object: "stash")
         for home in Int32(0)..<2 {
             try objects.programs.set("home_wanted", to: home)
             for key in UInt64(0)..<50 {
@@ -265,10 +268,11 @@ struct Objects {
     let programs: Programs
     let references: References
 
-    init(_ test: Test, _ names: [String]) throws {
+    /// - Parameter object: the one with fields in map values too is `stash`, which takes longer to load.
+    init(_ test: Test, _ names: [String], object: String = "lists") throws {
         self.test = test
         references = try References(test)
-        programs = try Programs("kptr/lists.bpf.o", names)
+        programs = try Programs("kptr/\(object).bpf.o", names)
     }
 
     /// References besides those in the beginning, as the program saw them.
