@@ -53,7 +53,10 @@ public struct MachineLine: Sendable {
         if let name { line += ["-name", name] }
         if hasSandbox { line += ["-sandbox", Self.sandbox] }
         line += ["-machine", Self.board]
-        line += accelerator == "kvm" ? ["-accel", "kvm", "-cpu", "host"] : ["-accel", "tcg", "-cpu", "max"]
+        // As in a run's machines (VMRunner's QEMUCommandLine).
+        line +=
+            accelerator == "kvm"
+            ? ["-accel", "kvm", "-cpu", "host"] : ["-accel", "tcg", "-cpu", "max,erms=off,fsrm=off"]
         line += ["-m", "\(machine.memoryMiB)", "-smp", "\(machine.cpus)"]
         line += ["-kernel", kernel, "-initrd", initramfs, "-append", commandLine]
         line += ["-chardev", console, "-serial", "chardev:console"]

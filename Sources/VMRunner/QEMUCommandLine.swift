@@ -84,7 +84,8 @@ public struct QEMUCommandLine: Sendable {
         }
         switch settings.accelerator {
         case .kvm: line += ["-accel", "kvm", "-cpu", "host"]
-        case .tcg: line += ["-accel", "tcg", "-cpu", "max"]
+        // Kernels with these two clear and copy memory byte by byte, which is what emulation does slowest.
+        case .tcg: line += ["-accel", "tcg", "-cpu", "max,erms=off,fsrm=off"]
         }
         line += ["-m", "\(settings.memoryMiB)", "-smp", "\(settings.cpus)"]
         switch start {
