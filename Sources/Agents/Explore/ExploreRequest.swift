@@ -9,7 +9,7 @@ struct ExploreRequest {
     static let path = "/run/bpftest/explore/request"
 
     var seed: UInt64 = 1
-    var count = 4000
+    var count = 2000
     /// Instead of random steps: all sequences up to a length, and which of them.
     var length: Int?
     var range = 0..<Int.max
