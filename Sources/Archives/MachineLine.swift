@@ -41,6 +41,7 @@ public struct MachineLine: Sendable {
 
     /// What a run's machines have (VMRunner, QEMUCommandLine).
     static let board = "q35,sata=off,smbus=off,vmport=off,hpet=off"
+    static let emulated = "max,erms=off,fsrm=off"
     public static let sandbox = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
     /// Lines of the kernel's log are known by their time stamps.
@@ -53,10 +54,7 @@ public struct MachineLine: Sendable {
         if let name { line += ["-name", name] }
         if hasSandbox { line += ["-sandbox", Self.sandbox] }
         line += ["-machine", Self.board]
-        // As in a run's machines (VMRunner's QEMUCommandLine).
-        line +=
-            accelerator == "kvm"
-            ? ["-accel", "kvm", "-cpu", "host"] : ["-accel", "tcg", "-cpu", "max,erms=off,fsrm=off"]
+        line += accelerator == "kvm" ? ["-accel", "kvm", "-cpu", "host"] : ["-accel", "tcg", "-cpu", Self.emulated]
         line += ["-m", "\(machine.memoryMiB)", "-smp", "\(machine.cpus)"]
         line += ["-kernel", kernel, "-initrd", initramfs, "-append", commandLine]
         line += ["-chardev", console, "-serial", "chardev:console"]

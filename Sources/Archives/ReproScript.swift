@@ -69,7 +69,7 @@ public enum ReproScript {
             cat "$boot/guest.cpio" "$here/boot/job.cpio" >"$work/initramfs" || cannot "$work is full: TMPDIR=/another/folder"
             accel=${ACCEL:-\(machine.accelerator)}
             [ "$accel" != kvm ] || [ -w /dev/kvm ] || accel=tcg
-            if [ "$accel" = kvm ]; then cpu=host; else cpu=max; fi
+            if [ "$accel" = kvm ]; then cpu=host; else cpu=\(MachineLine.emulated); fi
             sandbox=
             if "$qemu" -sandbox help >"$work/help" 2>&1 && ! grep -q 'not supported' "$work/help"; then
             	sandbox='-sandbox \(MachineLine.sandbox)'
