@@ -98,11 +98,11 @@ struct References {
 
 /// What the kernel does after grace periods and in its workers.
 enum Later {
-    /// Gives it time until something holds, ten seconds at most.
+    /// Gives it time until something holds, as long as nobody waits for on a machine that works.
     static func wait(until condition: () throws -> Bool) throws -> Bool {
         let start = seconds()
         while try !condition() {
-            if seconds() - start > 10 { return false }
+            if seconds() - start > 30 { return false }
             GracePeriods.pass()
             sched_yield()
         }
