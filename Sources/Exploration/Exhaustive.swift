@@ -34,7 +34,7 @@ extension Explorer {
         _ letters: Letters.Type, length: Int, range: Range<Int>
     ) throws -> Exhausted where Letters.Subject == Subject {
         let steps = Letters.steps
-        let paths = Self.paths(letters, length: length)
+        let paths = Self.paths(letters, length: length, from: fresh)
         var result = Exhausted(states: paths.count, pairs: paths.count * steps.count)
         var walk = Walk(self, limit: episode)
         for (number, path) in paths.enumerated() {
@@ -67,11 +67,11 @@ extension Explorer {
 
     /// The shortest way to each state.
     static func paths<Letters: Alphabet>(
-        _ letters: Letters.Type, length: Int
+        _ letters: Letters.Type, length: Int, from fresh: Subject = Subject()
     ) -> [[Step]] where Letters.Subject == Subject {
-        var known: Set<String> = [Letters.state(Subject())]
+        var known: Set<String> = [Letters.state(fresh)]
         var paths: [[Step]] = [[]]
-        var models = [Subject()]
+        var models = [fresh]
         var begin = 0
         for _ in 1..<max(1, length) {
             let end = paths.count
@@ -94,7 +94,7 @@ extension Explorer {
     private struct Walk {
         private let explorer: Explorer
         private let limit: Int
-        private(set) var model = Subject()
+        private(set) var model: Subject
         private var taken: [Step] = []
         private var hasBegun = false
         private(set) var steps = 0
@@ -103,6 +103,7 @@ extension Explorer {
         init(_ explorer: Explorer, limit: Int) {
             self.explorer = explorer
             self.limit = limit
+            model = explorer.fresh
         }
 
         func isDue() throws -> Bool { !hasBegun || taken.count > limit }
@@ -112,7 +113,7 @@ extension Explorer {
             guard divergence == nil else { return }
             hasBegun = true
             try explorer.begin()
-            model = Subject()
+            model = explorer.fresh
             taken = []
         }
 

@@ -53,6 +53,8 @@ public protocol StepSource {
 /// What is to behave as the model does.
 public protocol System {
     associatedtype Subject: Model
+    /// A new model of what this system is after `reset`: systems of one kind may differ.
+    var fresh: Subject { get }
     /// Goes back to the state that a new model has.
     func reset() throws
     func apply(_ step: Subject.Step) throws -> Answer
@@ -61,6 +63,10 @@ public protocol System {
     ///
     /// - Returns: what is left all the same, in words; nil: nothing, as it should be.
     func leftOver() throws -> String?
+}
+
+extension System {
+    public var fresh: Subject { Subject() }
 }
 
 /// The first step after which the two did not say the same.
@@ -96,6 +102,8 @@ public struct Explorer<Tested: System> {
         self.progress = progress
     }
 
+    var fresh: Subject { system.fresh }
+
     func begin() throws { try system.reset() }
 
     func report(_ steps: Int) { progress(steps) }
@@ -116,7 +124,7 @@ public struct Explorer<Tested: System> {
         var outcome = Outcome(steps: 0, succeeded: 0)
         while outcome.steps < count {
             var source = Source()
-            var model = Subject()
+            var model = system.fresh
             try system.reset()
             var taken: [Step] = []
             let length = min(episode, count - outcome.steps)
@@ -152,7 +160,7 @@ public struct Explorer<Tested: System> {
     ///
     /// - Returns: nil where system and model agree to the end.
     public func replay(_ steps: [Step]) throws -> Divergence<Step>? {
-        var model = Subject()
+        var model = system.fresh
         try system.reset()
         for (index, step) in steps.enumerated() {
             let (_, difference) = try take(model.concrete(step), &model, .deep)

@@ -135,6 +135,14 @@ struct KptrModelTests {
         }
         #expect(model.view(after: .wipe(4), .near) == KptrView(slots: [0, 2, 2, 0], counts: [0, 2, 0]))
     }
+
+    @Test("what is overwritten is released, or stays", arguments: [false, true])
+    func overwritten(stays: Bool) {
+        var model = KptrModel(keepsOverwritten: stays)
+        #expect(model.apply(.create(1, task: 2)).errno == .none)
+        #expect(model.apply(.wipe(1)) == .success)
+        #expect(model.view(after: .wipe(1), .near).counts == [0, stays ? 1 : 0, 0])
+    }
 }
 
 @Suite("All sequences up to a length")

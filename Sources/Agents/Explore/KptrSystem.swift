@@ -16,6 +16,9 @@ final class KptrSystem: System {
     private let tasks: [Int32] = [1, 2, getpid()]
     /// The references that each has without ours.
     private var baseline: [Int] = []
+    private var keepsOverwritten = false
+
+    var fresh: KptrModel { KptrModel(keepsOverwritten: keepsOverwritten) }
 
     init() throws {
         object = try BPFObject("explore/kptr.bpf.o")
@@ -24,10 +27,23 @@ final class KptrSystem: System {
         for name in ["create", "move", "acquire", "drop", "look", "count"] { programs[name] = try object.program(name) }
         self.programs = programs
         baseline = try tasks.map { try users($0) }
+        switch KernelRelease.running {
+        case ...KernelRelease(6, 18): keepsOverwritten = false
+        case KernelRelease.v7_2...: keepsOverwritten = true
+        default:
+            // Which of the releases between was the first is not known.
+            _ = try call("create", pid: tasks[0])
+            try wipe(1)
+            keepsOverwritten = try call("look").pid != 0
+            try reset()
+        }
     }
 
     func reset() throws {
-        for slot in 1...KptrStep.slots { try wipe(slot) }
+        for slot in 1...KptrStep.slots {
+            let result = try call("drop", slot: slot).result
+            if result < 0, result != -Errno.ENOENT.rawValue { throw Errno(rawValue: -result) }
+        }
     }
 
     func leftOver() throws -> String? {

@@ -55,16 +55,21 @@ extension Words {
     }
 }
 
-/// References in the slots of a map: whoever is put where another was has that one released.
+/// References in the slots of a map: whoever is put where another was has that one released. What user space overwrites
+/// is released up to 6.18, and stays from 7.2 on.
 ///
-/// - Source: docs/semantics/kptr.md, "xchg".
+/// - Source: docs/semantics/kptr.md, "xchg" and P-029.
 public struct KptrModel: Model, Equatable {
     public typealias Step = KptrStep
 
     /// The task that each slot holds a reference to; 0: none. Indexed by number; 0 is not used.
     var slots = [Int](repeating: 0, count: KptrStep.slots + 1)
 
-    public init() {}
+    private let keepsOverwritten: Bool
+
+    public init() { self.init(keepsOverwritten: false) }
+
+    public init(keepsOverwritten: Bool) { self.keepsOverwritten = keepsOverwritten }
 
     /// - Returns: whether what was there had to be released: the answer's value.
     private mutating func put(_ task: Int, _ slot: Int) -> Answer {
@@ -86,7 +91,7 @@ public struct KptrModel: Model, Equatable {
         case .drop(let slot):
             return slots[slot] == 0 ? Answer(.noEntry) : put(0, slot)
         case .wipe(let slot):
-            slots[slot] = 0
+            if !keepsOverwritten { slots[slot] = 0 }
             return .success
         }
     }
