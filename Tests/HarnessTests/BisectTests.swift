@@ -345,11 +345,21 @@ private let hasGit = FileManager.default.isExecutableFile(atPath: "/usr/bin/git"
         }
     }
 
+    private static let error = "kernel/bpf/tcx.c:12:1: error: expected ';' before 'int'"
+
     private struct FakeBuilder: BisectBuilder {
         func build(_ tree: FilePath) async throws(HarnessError) -> String {
             let content = FileManager.default.contents(atPath: tree.appending("kernel").string) ?? Data()
             let word = String(decoding: content, as: UTF8.self).split(separator: " ").first.map(String.init) ?? ""
-            if word == "unbuildable" { throw .infrastructure("make failed") }
+            if word == "unbuildable" {
+                throw .infrastructure(
+                    """
+                    cannot build \(tree): make bzImage failed (build.log)
+                      \(tree)/\(GitBisectTests.error)
+                      make[5]: *** [\(tree)/scripts/Makefile.build:234: kernel/bpf/tcx.o] Error 1
+                    a kernel build needs: flex
+                    """)
+            }
             return word
         }
 
@@ -386,7 +396,8 @@ private let hasGit = FileManager.default.isExecutableFile(atPath: "/usr/bin/git"
         #expect(code == 0)
         let id = try await git(["rev-parse", "c6"]).prefix(12)
         #expect(log.contains("first bad commit: \(id) \"bad\""), "\(log)")
-        #expect(log.contains { $0.contains("\"unbuildable\": passed over (it cannot be built: make failed)") })
+        // What the compiler said first, by its place in the tree, and no line more.
+        #expect(log.contains { $0.contains("\"unbuildable\": passed over (it cannot be built: \(Self.error)); ") })
         #expect(log.contains("    message: wrong errno") && log.contains("  s/c: passed"))
         // Nothing of the user's has changed, and nothing of ours is left.
         let kernel = FileManager.default.contents(atPath: source.appending("kernel").string)
@@ -436,7 +447,7 @@ private let hasGit = FileManager.default.isExecutableFile(atPath: "/usr/bin/git"
         try await makeHistory(["good", "good", "unbuildable", "bad"])
         for (good, bad, words) in [
             ("c0", "c1", "was given as bad, but it is good"), ("c3", "c0", "was given as good, but it is bad"),
-            ("c0", "c2", "cannot be judged: it cannot be built: make failed"),
+            ("c0", "c2", "cannot be judged: it cannot be built: \(Self.error)"),
             ("c0", "nothing", "has no commit 'nothing'"), ("c1", "c1", "nothing between the two"),
         ] {
             let error = await failure(of: { try await search(good: good, bad: bad) })

@@ -180,7 +180,7 @@ public struct GitBisect: Sendable {
         var trials: [String: BisectTrial] = [:]
         for (end, isGood) in [(good, true), (bad, false)] {
             try await worktree.make(at: end.id)
-            let trial = try await tryCommit(end, memory)
+            let trial = try await tryCommit(end, memory, isEnd: true)
             log("\(isGood ? "good" : "bad") end: \(end.title): \(trial.verdict) (\(trial.summary))")
             try BisectRules.check(trial, isGood: isGood, end.title)
             if !isGood { rules.takesSometimes = trial.failsSometimes }
@@ -222,7 +222,7 @@ public struct GitBisect: Sendable {
     ///
     /// That it cannot is not remembered: it may be for want of space or of a tool.
     private func tryCommit(
-        _ commit: GitWorktree.Commit, _ memory: BisectMemory
+        _ commit: GitWorktree.Commit, _ memory: BisectMemory, isEnd: Bool = false
     ) async throws(HarnessError) -> BisectTrial {
         if let known = memory.known(commit.id) { return known }
         let kernel: String
@@ -231,9 +231,18 @@ public struct GitBisect: Sendable {
         } catch {
             if case .cancelled = error { throw error }
             if Task.isCancelled { throw .cancelled }
-            return BisectTrial(.skipped, "it cannot be built: \(error)")
+            // Want of a compiler shows at an end, where there is nothing to be passed over.
+            if isEnd { log("\(commit.title) cannot be built: \(error)") }
+            return BisectTrial(.skipped, "it cannot be built: \(Self.reason("\(error)", worktree.path))")
         }
         return try await memory.trial(of: commit.id) { () throws(HarnessError) in try await trials.run(on: kernel) }
+    }
+
+    /// Of what a builder complains of, the first thing that a compiler said, by the file's place in the tree.
+    private static func reason(_ complaint: String, _ tree: FilePath) -> String {
+        let lines = complaint.split(whereSeparator: \.isNewline)
+        let line = lines.first { $0.hasPrefix("  ") } ?? lines.first ?? ""
+        return line.trimmingCharacters(in: .whitespaces).replacing(tree.string + "/", with: "")
     }
 
     /// Reads git's answer.
