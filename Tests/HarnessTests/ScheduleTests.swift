@@ -356,3 +356,12 @@ extension MachineSource {
         #expect(use.machines(wide, processors: 8, available: 64 * gibibyte) == 2)
     }
 }
+
+@Suite struct AcceleratorReasonTests {
+    /// It is in the results of every run.
+    @Test func whyThereIsNoKVMIsALine() {
+        let message = "KVM internal error. Suberror: 1\nextra data[0]: 0x1\nRAX=0000000001ad29a0"
+        let error = MachineError.qemuEnded(.exited(0), message: message, console: [])
+        #expect(MachineFactory.accountForKVM(error) == "KVM internal error. Suberror: 1")
+    }
+}

@@ -196,11 +196,12 @@ final class MachineFactory {
         }
     }
 
-    /// Trouble that /dev/kvm of a nested or para-virtual host is known for, as against a kernel that breaks by itself.
-    private static func accountForKVM(_ error: MachineError) -> String? {
+    /// Trouble that /dev/kvm of a nested or para-virtual host is known for, as against a kernel that breaks by itself: a
+    /// line, without the registers that QEMU may print behind it.
+    static func accountForKVM(_ error: MachineError) -> String? {
         switch error {
         case .qemuEnded(let end, let message, _):
-            message.isEmpty ? "QEMU ended (\(end))" : String(message.prefix { $0 != ";" })
+            message.isEmpty ? "QEMU ended (\(end))" : String(message.prefix { $0 != ";" && !$0.isNewline })
         case .boot(.hung, let console) where console.isEmpty: "the kernel stayed silent"
         default: nil
         }
