@@ -135,6 +135,10 @@ import Testing
         var byte = [UInt8](repeating: 0, count: 1)
         #expect(throws: Errno.resourceTemporarilyUnavailable) { try kept.read(into: &byte) }
         _ = consume dropped
+        // A child that another test is about to start has the end too, up to its exec.
+        var poller = Poller()
+        poller.add(kept.raw, .read)
+        #expect(try poller.wait(.seconds(20)), "the other end is closed")
         #expect(try kept.read(into: &byte) == 0)
     }
 
