@@ -132,8 +132,26 @@ extension Feature {
         onCgroup([.allowMulti, .preorder])
     }
 
+    /// BPF_F_PREORDER of links: with the positions (commit 1209339844601, 6.17); before it a link takes no flags.
+    public static let cgroupPreorderLinks = Feature(
+        "cgroup-preorder-links", since: "6.17", config: ["CONFIG_CGROUP_BPF"]
+    ) {
+        onCgroup("BPF_LINK_CREATE on a cgroup with PREORDER") { (target, program) throws(Errno) in
+            _ = try target.createLink(program, .preorder).get()
+        }
+    }
+
     /// Attaches a program to a cgroup that nobody is in, and says whether that is taken.
     private static func onCgroup(_ flags: AttachFlags) -> Presence {
+        onCgroup("BPF_PROG_ATTACH to a cgroup with \(flags)") { (target, program) throws(Errno) in
+            if let errno = target.attach(program, flags) { throw errno }
+        }
+    }
+
+    /// Makes a call on a cgroup that nobody is in, with a program, and says whether it is taken.
+    private static func onCgroup(
+        _ name: String, _ call: (CgroupTarget, CInt) throws(Errno) -> Void
+    ) -> Presence {
         var step = "mount of cgroup2"
         do throws(Errno) {
             if let errno = Cgroup.mount() { throw errno }
@@ -145,9 +163,8 @@ extension Feature {
             let program = try RawProgram.returning(
                 1, .cgroupSock, expectedAttachType: AttachType.cgroupSockCreate.rawValue
             ).load().program.get()
-            step = "BPF_PROG_ATTACH to a cgroup with \(flags)"
-            let target = CgroupTarget(directory.raw, .cgroupSockCreate)
-            if let errno = target.attach(program.raw, flags) { throw errno }
+            step = name
+            try call(CgroupTarget(directory.raw, .cgroupSockCreate), program.raw)
             return .present
         } catch {
             return .absent(evidence: "\(step): \(error.name) (\(error.rawValue))")

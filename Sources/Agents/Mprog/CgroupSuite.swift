@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 public import AgentKit
-internal import LinuxIO
 internal import SystemPackage
 
 /// M-180 to M-226 of docs/semantics/mprog.md: the programs of a cgroup. Positions and revisions where the kernel has them;
@@ -104,28 +103,4 @@ enum CgroupTables {
     static let rows =
         positions + anchors + refusedAnchors + preorder + replace + modes + limits + hierarchy + inheritance + links
         + updates + references + queries + descriptors
-}
-
-extension Feature {
-    /// BPF_F_PREORDER of links: with the positions (commit 1209339844601, 6.17); before it a link takes no flags.
-    static let cgroupPreorderLinks = Feature(
-        "cgroup-preorder-links", since: "6.17", config: ["CONFIG_CGROUP_BPF"]
-    ) {
-        var step = "mkdir of a cgroup"
-        do throws(Errno) {
-            let cgroup = try Cgroup(under: .root, "bpftest-probe-links")
-            defer { _ = cgroup.remove() }
-            let directory = try cgroup.open()
-            step = "BPF_PROG_LOAD of a cgroup_sock program"
-            let program = try RawProgram.returning(
-                1, .cgroupSock, expectedAttachType: AttachType.cgroupSockCreate.rawValue
-            ).load().program.get()
-            step = "BPF_LINK_CREATE on a cgroup with PREORDER"
-            let target = CgroupTarget(directory.raw, .cgroupSockCreate)
-            _ = try target.createLink(program.raw, .preorder).get()
-            return .present
-        } catch {
-            return .absent(evidence: "\(step): \(error.name) (\(error.rawValue))")
-        }
-    }
 }
