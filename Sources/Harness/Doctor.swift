@@ -187,7 +187,7 @@ public struct Doctor: Sendable {
     }
 
     private func kernels() -> Finding {
-        let names = KernelStore(folders: folders).cachedKernels().map { $0.name ?? $0.release }
+        let names = KernelStore(folders: folders).cachedKernels().map(\.handle)
         if names.isEmpty {
             return Finding(
                 level: .advice, subject: "kernels", detail: "none in the cache",

@@ -55,6 +55,23 @@ final class ScratchCache: Sendable {
     }
 }
 
+@Suite struct KernelBuilderTests {
+    /// Of a build of 6.12.117 with a semicolon missing.
+    @Test func whyABuildFailedIsNotWhatMakeDoes() {
+        let log = """
+            make: Entering directory '/linux'
+              CC      kernel/trace/error_report-traces.o
+              CC      kernel/bpf/tcx.o
+            /linux/kernel/bpf/tcx.c:12:1: error: expected ‘,’ or ‘;’ before ‘int’
+               12 | int tcx_prog_attach(const union bpf_attr *attr, struct bpf_prog *prog)
+            make[5]: *** [/linux/scripts/Makefile.build:234: kernel/bpf/tcx.o] Error 1
+            """
+        let shown = KernelBuilder.complaints(in: log)
+        #expect(shown.count == 2 && shown.first?.hasPrefix("/linux/kernel/bpf/tcx.c:12:1: error: ") == true)
+        #expect(KernelBuilder.complaints(in: "a\n  CC error.o\n") == ["a", "  CC error.o"])
+    }
+}
+
 @Suite struct ConfigFragmentTests {
     private let base = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_KERNEL_XZ=y\n# CONFIG_KERNEL_GZIP is not set\n"
 
@@ -136,9 +153,31 @@ final class ScratchCache: Sendable {
     }
 
     @Test func aBuiltKernelIsFoundByNameAndRelease() async throws {
-        try cache.addKernel("6.18.0", version: "6.18.0", name: "mine", source: .build)
-        #expect(try await store.resolve("mine").release == "6.18.0")
-        #expect(try await store.resolve("6.18.0").origin == "mine")
+        try cache.addKernel("6.18.0-mine+", version: "6.18.0", name: "mine", source: .build)
+        #expect(try await store.resolve("mine").release == "6.18.0-mine+")
+        #expect(try await store.resolve("6.18.0-mine+").origin == "mine")
+        #expect(store.cachedKernels().map(\.handle) == ["mine"])
+    }
+
+    /// What stands in a bpftest.toml means the same kernel on a machine where somebody has built that version.
+    @Test(arguments: [CachedKernel.Source.build, .package, .own])
+    func aVersionIsThePublishedKernel(_ source: CachedKernel.Source) async throws {
+        let folder = "\(source)-6.12.117"
+        let store = KernelStore(folders: cache.folders, sources: KernelSources(), archive: FakeArchive())
+        try cache.addKernel("6.12.117", version: "6.12.117", source: source, folder: folder)
+        #expect(store.cachedKernels().map(\.handle) == [folder])
+        #expect(try await store.resolve(folder).release == "6.12.117")
+        do throws(HarnessError) {
+            _ = try await store.resolve("6.12.117")
+            Issue.record("a build was taken for a published kernel")
+        } catch {
+            let text = "\(error)"
+            #expect(
+                text.hasPrefix("there is no kernel 6.12.117") && text.contains("in the cache: \(folder)"), "\(text)")
+        }
+        try cache.addKernel("6.12.117+deb12-cloud-amd64", version: "6.12.117")
+        #expect(try await store.resolve("6.12.117").release == "6.12.117+deb12-cloud-amd64")
+        #expect(try await store.prune(names: [folder], all: false) == [folder])
     }
 
     @Test func halfAnEntryIsNone() async throws {

@@ -61,6 +61,23 @@ public struct CachedKernel: Sendable, Codable, Equatable {
         self.folder = folder
     }
 
+    /// What `-k` takes for it, and what lists show: its name, else its release.
+    ///
+    /// A version, 6.12.117, is a published kernel on every machine. A build whose whole release is one is called by its
+    /// folder.
+    public var handle: String {
+        if let name { return name }
+        return hidesPublished ? folder.lastComponent?.string ?? release : release
+    }
+
+    /// Whether `-k` means this kernel and no other by these words.
+    func isCalled(_ words: String) -> Bool {
+        handle == words || release == words && !hidesPublished
+    }
+
+    /// Whether its release is what a kernel of Debian's is asked for by.
+    private var hidesPublished: Bool { source != .debian && KernelRequest(release) != nil }
+
     /// Whether its modules are missing.
     var isPartial: Bool { missing?.isEmpty == false }
 

@@ -172,12 +172,20 @@ public struct KernelBuilder: Sendable {
                 absolute(source), "O=\(absolute(output))", "ARCH=x86_64", "-j\(jobs)",
             ] + targets, package: "build-essential bc flex bison libelf-dev libssl-dev dwarves")
         if answer.succeeded { return }
-        let lines = (try? read(log))?.split(whereSeparator: \.isNewline) ?? []
-        let errors = lines.filter { $0.contains("error") || $0.contains("Error") || $0.contains("not found") }
-        let shown = (errors.isEmpty ? lines.suffix(5) : errors.prefix(5)).joined(separator: "\n  ")
+        let shown = Self.complaints(in: (try? read(log)) ?? "").joined(separator: "\n  ")
         throw .infrastructure(
             "cannot \(purpose): make \(targets.joined(separator: " ")) failed (\(log))\n  \(shown)\n"
                 + "a kernel build needs: build-essential bc flex bison libelf-dev libssl-dev dwarves")
+    }
+
+    /// The lines of a log that say why a build failed; else its last ones.
+    static func complaints(in log: String) -> [Substring] {
+        let lines = log.split(whereSeparator: \.isNewline)
+        let errors = lines.filter { line in
+            // "  CC      kernel/trace/error_report-traces.o" is what make does.
+            !line.hasPrefix("  ") && ["error", "Error", "not found"].contains { line.contains($0) }
+        }
+        return Array(errors.isEmpty ? lines.suffix(5) : errors.prefix(5))
     }
 
     private func absolute(_ path: FilePath) -> String {

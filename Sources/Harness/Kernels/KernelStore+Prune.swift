@@ -16,7 +16,7 @@ extension KernelStore {
             let kernels = cachedKernels()
             var doomed: [CachedKernel] = all ? kernels : []
             for name in names {
-                let found = kernels.filter { $0.name == name || $0.release == name }
+                let found = kernels.filter { $0.isCalled(name) }
                 if found.isEmpty { throw .usage("there is no kernel \(name) in the cache" + listed(kernels)) }
                 doomed += found.filter { !doomed.contains($0) }
             }
@@ -24,7 +24,7 @@ extension KernelStore {
             var removed: [String] = []
             for kernel in doomed {
                 try Self.remove(kernel.folder)
-                removed.append(kernel.name ?? "\(kernel.release) (\(kernel.version))")
+                removed.append(kernel.source == .debian ? "\(kernel.release) (\(kernel.version))" : kernel.handle)
             }
             if names.isEmpty {
                 for folder in [folders.images, folders.cache.appending("build")]

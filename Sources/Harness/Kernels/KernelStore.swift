@@ -63,8 +63,7 @@ public struct KernelStore: Sendable {
     private func find(_ spec: String) async throws(HarnessError) -> KernelBuild {
         if !spec.contains("/") {
             // A name or release is exact; a version means the newest that fits.
-            let cached = cachedKernels()
-            if let entry = cached.first(where: { $0.name == spec || $0.release == spec }) { return try entry.build() }
+            if let entry = cachedKernels().first(where: { $0.isCalled(spec) }) { return try entry.build() }
             if let offer = try await localOffers().first(where: { $0.release == spec }) {
                 return try await obtain(offer).build()
             }
@@ -94,7 +93,7 @@ public struct KernelStore: Sendable {
     }
 
     func listed(_ cached: [CachedKernel]) -> String {
-        cached.isEmpty ? "" : "; in the cache: " + cached.map { $0.name ?? $0.release }.joined(separator: ", ")
+        cached.isEmpty ? "" : "; in the cache: " + cached.map(\.handle).joined(separator: ", ")
     }
 
     // MARK: The cache
