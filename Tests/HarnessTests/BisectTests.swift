@@ -265,6 +265,16 @@ final class FakeTrials: BisectTrials {
         #expect(!trial(["order-dependent: alone it passed 5 of 5 times"]).failsSometimes)
     }
 
+    /// What the run itself says is all of it: options, agents, the object's file.
+    @Test func aloneIsTheRunsOwnCommandWithTheKernelsName() {
+        var result = FakeTrials.result(.failed(.test), "wrong errno")
+        result.diagnostics["run_alone"] = "bpftest run -k bisect-1f --memory 512 ./bisect-1f.bpf.o/c"
+        let trial = BisectTrial(.bad, "1 of 1 failed", results: [result]).calling("bisect-1f", "8f0c06cd53f7")
+        #expect(
+            trial.failures(on: "8f0c06cd53f7").last
+                == "    alone: bpftest run -k 8f0c06cd53f7 --memory 512 ./bisect-1f.bpf.o/c")
+    }
+
     @Test func aRunIsJudged() {
         func trial(_ outcomes: [Outcome]) -> BisectTrial {
             BisectTrial(
@@ -311,6 +321,31 @@ final class FakeTrials: BisectTrials {
                 return
             }
             #expect(text.contains(words), "\(text)")
+        }
+    }
+}
+
+/// `bpftest run`, as far as a search depends on it.
+@Suite struct RunTrialsTests {
+    private func check(_ script: String) async throws -> HarnessError? {
+        let cache = try ScratchCache()
+        let file = try cache.write("bpftest", Data("#!/bin/sh\n\(script)\n".utf8))
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file.string)
+        let trials = RunTrials(executable: file, arguments: ["-w", "5", "mprog.tcx"])
+        return await failure(of: { try await trials.check() })
+    }
+
+    /// Before a kernel is built or fetched for it.
+    @Test func whatDoesNotExistShowsAtOnce() async throws {
+        #expect(try await check(#"test "$*" = "run --list -w 5 mprog.tcx""#) == nil)
+        guard case .usage(let text)? = try await check("echo 'bpftest: no such case' >&2; exit 2") else {
+            Issue.record("it went on")
+            return
+        }
+        #expect(text == "no such case")
+        guard case .infrastructure? = try await check("exit 3") else {
+            Issue.record("trouble of ours was passed over")
+            return
         }
     }
 }
@@ -363,7 +398,21 @@ private let hasGit = FileManager.default.isExecutableFile(atPath: "/usr/bin/git"
             return word
         }
 
+        func command(source: FilePath, name: String) -> String { "build \(source) as \(name)" }
+
         func clean() async throws(HarnessError) {}
+    }
+
+    /// As `kernels build` would be called for what bisect built.
+    @Test func theCommandBuildsWhatWasBuilt() throws {
+        let store = KernelStore(folders: cache.folders, sources: KernelSources())
+        let builder = CacheBuilder(
+            store: store, name: "bisect-1", fragments: KernelBuilder.usualFragments + ["debug", "my own.config"],
+            jobs: 2)
+        #expect(
+            builder.command(source: "/src/linux-abc", name: "abc")
+                == "bpftest kernels build --source /src/linux-abc --name abc --fragment debug --fragment 'my own.config'"
+        )
     }
 
     private func search(
@@ -399,6 +448,11 @@ private let hasGit = FileManager.default.isExecutableFile(atPath: "/usr/bin/git"
         // What the compiler said first, by its place in the tree, and no line more.
         #expect(log.contains { $0.contains("\"unbuildable\": passed over (it cannot be built: \(Self.error)); ") })
         #expect(log.contains("    message: wrong errno") && log.contains("  s/c: passed"))
+        // A commit is no kernel; one of that name is made by the command behind it.
+        #expect(log.contains("    alone: bpftest run -k \(id) s/c"))
+        let tree = "\(source)-\(id)"
+        #expect(
+            log.last == "kernel \(id): git -C \(source) worktree add --detach \(tree) \(id) && build \(tree) as \(id)")
         // Nothing of the user's has changed, and nothing of ours is left.
         let kernel = FileManager.default.contents(atPath: source.appending("kernel").string)
         #expect(kernel == Data("work in progress".utf8))

@@ -29,14 +29,19 @@ struct BisectRules: Sendable, Equatable {
 
     /// A search between ends that do not differ would find something, and it would be wrong.
     ///
+    /// - Parameters:
+    ///   - kernel: what `-k` takes.
+    ///   - making: how that kernel is made; nil: `-k` finds it.
     /// - Throws: `.usage` for an end that is not as was said.
-    static func check(_ trial: BisectTrial, isGood: Bool, _ name: String) throws(HarnessError) {
+    static func check(
+        _ trial: BisectTrial, isGood: Bool, _ name: String, kernel: String, making: String? = nil
+    ) throws(HarnessError) {
         switch (trial.verdict, isGood) {
         case (.good, true), (.bad, false): return
         case (.skipped, _):
             throw .usage("\(name) was given as \(isGood ? "good" : "bad"), but it cannot be judged: \(trial.summary)")
         case (.bad, true):
-            let lines = trial.failures(alone: name).joined(separator: "\n")
+            let lines = (trial.failures(on: kernel) + (making.map { [$0] } ?? [])).joined(separator: "\n")
             let how = trial.failsSometimes ? "it fails sometimes" : "it is bad"
             throw .usage("\(name) was given as good, but \(how): \(trial.summary)\n\(lines)")
         case (.good, false):

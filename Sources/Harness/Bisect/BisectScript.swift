@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import VMRunner
 
 /// A script for `git bisect run`, for those who drive git themselves.
 public enum BisectScript {
@@ -7,8 +8,8 @@ public enum BisectScript {
     ///     its own .config.
     ///   - arguments: suites, cases, objects and options, as `bpftest run` takes them.
     public static func text(executable: String, builds: Bool, fragments: [String], arguments: [String]) -> String {
-        let bpftest = quote(executable)
-        let extra = fragments.map { " --fragment \(quote($0))" }.joined()
+        let bpftest = shellQuoted(executable)
+        let extra = fragments.map { " --fragment \(shellQuoted($0))" }.joined()
         let build =
             builds
             ? "\(bpftest) kernels build --source . --name \"$name\"\(extra) >&2"
@@ -30,7 +31,7 @@ public enum BisectScript {
                 130) exit 255 ;;
                 *) exit 125 ;;
             esac
-            \(bpftest) run -k \(kernel) --json "$json" \(arguments.map(quote).joined(separator: " "))
+            \(bpftest) run -k \(kernel) --json "$json" \(arguments.map(shellQuoted).joined(separator: " "))
             code=$?
             if grep -q '"blame":"kernel did not boot"' "$json"; then exit 125; fi
             case $code in
@@ -40,14 +41,5 @@ public enum BisectScript {
             esac
 
             """
-    }
-
-    /// For a shell.
-    static func quote(_ word: String) -> String {
-        let plain = word.utf8.allSatisfy { byte in
-            UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte
-                || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte || "-_./+=:@%,".utf8.contains(byte)
-        }
-        return plain && !word.isEmpty ? word : "'" + word.replacing("'", with: "'\\''") + "'"
     }
 }

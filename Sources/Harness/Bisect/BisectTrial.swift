@@ -2,6 +2,7 @@
 internal import Foundation
 public import SystemPackage
 internal import TAP
+internal import VMRunner
 
 /// What the cases said of one kernel.
 public struct BisectTrial: Sendable, Equatable {
@@ -51,7 +52,9 @@ public struct BisectTrial: Sendable, Equatable {
     }
 
     /// What failed, as a report shows it.
-    func failures(alone kernel: String) -> [String] {
+    ///
+    /// - Parameter kernel: what `-k` takes.
+    func failures(on kernel: String) -> [String] {
         results.filter(\.outcome.isFailure).flatMap { result in
             let shown = [
                 "message", "blame", "expected", "observed", "at", "verdict", "verifier_log", "splat", "console",
@@ -63,8 +66,19 @@ public struct BisectTrial: Sendable, Equatable {
                 return ["    \(key):"] + lines.suffix(20).map { "      \($0)" }
             }
             return ["  \(result.name) \(result.title)"] + fields
-                + ["    alone: bpftest run -k \(kernel) \(result.name)"]
+                + ["    alone: " + result.runAlone(KernelIdentity(name: kernel, spec: kernel))]
         }
+    }
+
+    /// The same with another name for the kernel in the commands that run a case alone.
+    func calling(_ kernel: String, _ name: String) -> BisectTrial {
+        var trial = self
+        for index in results.indices {
+            guard let command = results[index].diagnostics["run_alone"] else { continue }
+            trial.results[index].diagnostics["run_alone"] = command.replacing(
+                "-k \(shellQuoted(kernel)) ", with: "-k \(shellQuoted(name)) ")
+        }
+        return trial
     }
 
     /// What became of one case.
@@ -95,6 +109,20 @@ public struct RunTrials: BisectTrials {
     public init(executable: FilePath, arguments: [String]) {
         self.executable = executable
         self.arguments = arguments
+    }
+
+    /// Finds out whether there is anything to try, without a kernel.
+    ///
+    /// - Throws: `.usage` for cases that do not exist and options that cannot be.
+    public func check() async throws(HarnessError) {
+        let answer = try await Tool.run(executable.string, ["run", "--list"] + arguments, package: "bpftest")
+        switch answer.code {
+        case 0: return
+        case 2: throw .usage(Self.words(answer))
+        default:
+            if Task.isCancelled { throw .cancelled }
+            throw .infrastructure("cannot list what is to be tried: \(Self.words(answer))")
+        }
     }
 
     public func run(on kernel: String) async throws(HarnessError) -> BisectTrial {

@@ -2,6 +2,7 @@
 internal import Foundation
 internal import GuestProtocol
 public import SystemPackage
+internal import VMRunner
 
 /// Makes kernels of commits.
 protocol BisectBuilder: Sendable {
@@ -10,6 +11,8 @@ protocol BisectBuilder: Sendable {
     /// - Returns: what `-k` takes.
     /// - Throws: what is wrong with it; it is passed over then.
     func build(_ tree: FilePath) async throws(HarnessError) -> String
+    /// The command that builds a tree as `build` does, into a kernel of another name.
+    func command(source: FilePath, name: String) -> String
     /// Removes what building has left.
     func clean() async throws(HarnessError)
 }
@@ -25,6 +28,12 @@ struct CacheBuilder: BisectBuilder {
         let builder = KernelBuilder(source: tree, name: name, fragments: fragments, jobs: jobs)
         _ = try await builder.build(into: store)
         return name
+    }
+
+    func command(source: FilePath, name: String) -> String {
+        let own = fragments.filter { !KernelBuilder.usualFragments.contains($0) }.flatMap { ["--fragment", $0] }
+        return (["bpftest", "kernels", "build", "--source", source.string, "--name", name] + own).map(shellQuoted)
+            .joined(separator: " ")
     }
 
     func clean() async throws(HarnessError) {
@@ -182,7 +191,7 @@ public struct GitBisect: Sendable {
             try await worktree.make(at: end.id)
             let trial = try await tryCommit(end, memory, isEnd: true)
             log("\(isGood ? "good" : "bad") end: \(end.title): \(trial.verdict) (\(trial.summary))")
-            try BisectRules.check(trial, isGood: isGood, end.title)
+            try BisectRules.check(trial, isGood: isGood, end.title, kernel: end.short, making: making(end))
             if !isGood { rules.takesSometimes = trial.failsSometimes }
             trials[end.id] = trial
         }
@@ -235,7 +244,18 @@ public struct GitBisect: Sendable {
             if isEnd { log("\(commit.title) cannot be built: \(error)") }
             return BisectTrial(.skipped, "it cannot be built: \(Self.reason("\(error)", worktree.path))")
         }
-        return try await memory.trial(of: commit.id) { () throws(HarnessError) in try await trials.run(on: kernel) }
+        // The next commit's kernel takes the place of this one.
+        return try await memory.trial(of: commit.id) { () throws(HarnessError) in
+            try await trials.run(on: kernel).calling(kernel, commit.short)
+        }
+    }
+
+    /// The commands that make a commit's kernel again, beside the user's work tree.
+    private func making(_ commit: GitWorktree.Commit) -> String {
+        let tree = FilePath("\(worktree.source)-\(commit.short)")
+        let git = ["git", "-C", worktree.source.string, "worktree", "add", "--detach", tree.string, commit.short]
+        return "kernel \(commit.short): \(git.map(shellQuoted).joined(separator: " ")) && "
+            + builder.command(source: tree, name: commit.short)
     }
 
     /// Of what a builder complains of, the first thing that a compiler said, by the file's place in the tree.
@@ -259,10 +279,14 @@ public struct GitBisect: Sendable {
             let parent = try await worktree.commit("\(found.id)~1")
             let (badCommit, goodCommit) = goodIsOlder ? (found, parent) : (parent, found)
             log(goodIsOlder ? "last good commit: \(parent.title)" : "last bad commit: \(parent.title)")
-            let badTrial = trials[badCommit.id] ?? trials[bad.id]
-            let goodTrial = trials[goodCommit.id] ?? trials[good.id]
-            if let badTrial, let goodTrial {
-                KernelBisect.compare((badCommit.title, badTrial), (goodCommit.title, goodTrial)).forEach(log)
+            // A parent that a tried commit descends from was not tried itself: the end speaks for it, by its own name.
+            let shownBad = trials[badCommit.id] == nil ? bad : badCommit
+            let shownGood = trials[goodCommit.id] == nil ? good : goodCommit
+            if let badTrial = trials[shownBad.id], let goodTrial = trials[shownGood.id] {
+                KernelBisect.compare(
+                    (shownBad.title, badTrial), (shownGood.title, goodTrial), kernel: shownBad.short
+                ).forEach(log)
+                log(making(shownBad))
             }
             return 0
         }

@@ -14,7 +14,10 @@ struct GitWorktree: Sendable {
         var id: String
         var subject: String
 
-        var title: String { "\(id.prefix(12)) \"\(subject)\"" }
+        /// What it is called in the work tree, and its kernel by who builds it again.
+        var short: String { String(id.prefix(12)) }
+
+        var title: String { "\(short) \"\(subject)\"" }
     }
 
     /// Finds the repository that a folder is the top of.

@@ -84,7 +84,7 @@ public struct KernelBisect: Sendable {
             let trial = try await memory.trial(of: name) { () throws(HarnessError) in try await trials.run(on: name) }
             tried[place] = trial
             log("\(expected ? "good" : "bad") end: \(name): \(trial.verdict) (\(trial.summary))")
-            try BisectRules.check(trial, isGood: expected, name)
+            try BisectRules.check(trial, isGood: expected, name, kernel: name)
             if !expected { rules.takesSometimes = trial.failsSometimes }
         }
         if let remark = rules.remark { log(remark) }
@@ -130,15 +130,17 @@ public struct KernelBisect: Sendable {
         }
         log(goodIsOlder ? "last good kernel: \(goodName)" : "last bad kernel: \(badName)")
         guard let badTrial = tried[bad], let goodTrial = tried[good] else { return isExact ? 0 : 4 }
-        Self.compare((badName, badTrial), (goodName, goodTrial)).forEach(log)
+        Self.compare((badName, badTrial), (goodName, goodTrial), kernel: badName).forEach(log)
         return isExact ? 0 : 4
     }
 
     /// What failed on the bad one, and what became of it on the good one.
+    ///
+    /// - Parameter kernel: the bad one, as `-k` takes it.
     static func compare(
-        _ bad: (name: String, trial: BisectTrial), _ good: (name: String, trial: BisectTrial)
+        _ bad: (name: String, trial: BisectTrial), _ good: (name: String, trial: BisectTrial), kernel: String
     ) -> [String] {
-        var lines = ["on \(bad.name):"] + bad.trial.failures(alone: bad.name)
+        var lines = ["on \(bad.name):"] + bad.trial.failures(on: kernel)
         lines.append("on \(good.name):")
         for result in bad.trial.results where result.outcome.isFailure {
             lines.append("  \(result.name): \(good.trial.outcome(of: result.name) ?? "did not run")")

@@ -73,7 +73,7 @@ public struct RunNames: Sendable, Equatable {
                 files.append((file, program))
             } else if Self.isFolder(word) {
                 files += try objects(in: word).map { ($0, nil) }
-            } else if word.hasSuffix(".o") || word.hasPrefix("/") || word.hasPrefix("./") || word.hasPrefix("../") {
+            } else if Self.isPath(word) {
                 files.append((word, nil))
             } else {
                 names.append(word)
@@ -92,6 +92,12 @@ public struct RunNames: Sendable, Equatable {
                 names += wanted.compactMap { one in one.wanted.map { "\(suite)/\($0)" } }
             }
         }
+    }
+
+    /// Whether a word names a file or a folder, or a program in a file, and no suite or case.
+    public static func isPath(_ word: String) -> Bool {
+        word.hasSuffix(".o") || ["/", "./", "../"].contains(where: word.hasPrefix) || isFolder(word)
+            || programOfFile(word) != nil
     }
 
     /// FILE.o/PROGRAM, unless there is such a file.
