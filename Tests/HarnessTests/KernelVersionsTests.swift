@@ -360,7 +360,10 @@ struct FakeArchive: KernelProvider {
         let cache = try ScratchCache()
         try cache.addKernel("6.1.0-56-cloud-amd64", version: "6.1.192")
         let all = ["5.10", "6.1", "6.12", "7.2", "7.3-rc"]
-        #expect(try await store(cache).expand(["mine", "all", "6.12"]) == ["mine"] + all + ["6.12"])
+        // One that is named besides is there once, in its own place.
+        let others = all.filter { $0 != "6.12" }
+        #expect(try await store(cache).expand(["mine", "all", "6.12"]) == ["mine"] + others + ["6.12"])
+        #expect(try await store(cache).expand(["all"]) == all)
         #expect(try await store(cache).expand(["all:generic"]) == ["6.12:generic"])
         await #expect(throws: HarnessError.self) { try await store(cache).resolve("all") }
     }

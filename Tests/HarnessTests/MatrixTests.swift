@@ -7,6 +7,45 @@ import VMRunner
 
 @testable import Harness
 
+/// `all` in `kernels`.
+@Suite struct MatrixKernelsTests {
+    private func kernels(_ text: String, only: [String] = []) async throws -> MatrixConfig {
+        let cache = try ScratchCache()
+        let offers = [("5.10.0-46-cloud-amd64", "5.10.262"), ("6.12.117+deb12-cloud-amd64", "6.12.117")]
+        let store = KernelStore(
+            folders: cache.folders, sources: KernelSources(),
+            archive: FakeArchive(offers: offers.map { DebianArchiveTests.offer($0.0, $0.1) }))
+        var config = try MatrixConfig(file: "bpftest.toml", text: text)
+        try await config.expandKernels(only: only, store)
+        return config
+    }
+
+    @Test func eachKernelIsThereOnceWithWhatIsSpecialAboutIt() async throws {
+        let text = """
+            kernels = ["all", "6.12", "6.12.95"]
+            [kernel.all]
+            append = ["quiet"]
+            [kernel."6.12"]
+            deny = ["explore.*"]
+            """
+        let config = try await kernels(text)
+        #expect(config.kernels == ["5.10", "6.12", "6.12.95"])
+        #expect(config.special("5.10").append == ["quiet"] && config.special("6.12").append == [])
+        #expect(config.special("6.12").deny == ["explore.*"] && config.special("6.12.95") == MatrixConfig.Kernel())
+        #expect(try await kernels(text, only: ["5.10", "6.12.95"]).kernels == ["5.10", "6.12.95"])
+        #expect(try await kernels(text, only: ["all"]).kernels == ["5.10"])
+    }
+
+    @Test func aKernelThatIsNotThereIsNamedWithThoseThatAre() async throws {
+        let error = await failure(of: { try await kernels("kernels = [\"all\"]", only: ["7.2"]) })
+        guard case .usage(let text)? = error else {
+            Issue.record("it was taken")
+            return
+        }
+        #expect(text == "bpftest.toml has no kernel 7.2; it has: 5.10, 6.12")
+    }
+}
+
 @Suite struct MatrixConfigTests {
     private func config(_ text: String) throws(HarnessError) -> MatrixConfig {
         try MatrixConfig(file: "ci/bpftest.toml", text: text)

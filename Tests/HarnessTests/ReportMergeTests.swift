@@ -72,6 +72,18 @@ import Testing
         }
     }
 
+    /// A plan of fifteen shards for twelve suites: `--plan json` leaves three of them out.
+    @Test func aShardThatHadNothingToRunNeedNotBeThere() throws {
+        let shards = Self.shards(15).filter { !$0.results.kernels.isEmpty }
+        #expect(shards.count == 12)
+        #expect(try RunResults.merged(shards) == Self.whole())
+        // Of a kernel that did not boot it cannot be told.
+        var broken = shards
+        broken[0].results.kernels[0].suites = [SuiteResults("boot", [])]
+        let error = #expect(throws: ResultsError.self) { try RunResults.merged(broken) }
+        #expect(error?.message.contains("are missing; --partial") == true)
+    }
+
     @Test func aShardThatIsThereTwiceIsNamed() {
         var shards = Self.shards(3)
         shards.append(NamedResults("again", shards[1].results))

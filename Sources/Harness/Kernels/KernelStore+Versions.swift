@@ -87,7 +87,8 @@ extension KernelStore {
 
     // MARK: Several
 
-    /// Puts the kernels that are meant in the place of `all` and `all:generic`: one of each series, oldest first.
+    /// Puts the kernels that are meant in the place of `all` and `all:generic`: one of each series, oldest first, and
+    /// none that is named besides.
     ///
     /// - Returns: words for `resolve`.
     public func expand(_ specs: [String]) async throws(HarnessError) -> [String] {
@@ -97,7 +98,10 @@ extension KernelStore {
                 expanded.append(spec)
                 continue
             }
-            expanded += try await series(request).map { $0.description + (request.flavour.map { ":\($0)" } ?? "") }
+            for series in try await series(request) {
+                let one = series.description + (request.flavour.map { ":\($0)" } ?? "")
+                if !specs.contains(one), !expanded.contains(one) { expanded.append(one) }
+            }
         }
         return expanded
     }

@@ -123,6 +123,29 @@ extension MatrixConfig {
     }
 }
 
+extension MatrixConfig {
+    /// Puts the kernels that are meant in the place of `all`; what is special about it is so for each of them.
+    ///
+    /// - Parameter only: those that are wanted, as `kernels` names them or as `all` stands for them; empty: every one.
+    /// - Throws: `.usage` for one that is wanted and not there.
+    public mutating func expandKernels(only: [String], _ store: KernelStore) async throws(HarnessError) {
+        // Nothing is looked up for kernels that nobody wants.
+        let isNamed = !only.isEmpty && only.allSatisfy(kernels.contains)
+        var expanded: [(origin: String, spec: String)] = []
+        for origin in kernels where !isNamed || only.contains(origin) {
+            let taken = kernels + expanded.map(\.spec)
+            for spec in try await store.expand([origin]) where spec == origin || !taken.contains(spec) {
+                expanded.append((origin, spec))
+                if special[spec] == nil { special[spec] = special[origin] }
+            }
+        }
+        for one in only where !expanded.contains(where: { $0.origin == one || $0.spec == one }) {
+            throw .usage("\(file) has no kernel \(one); it has: \(expanded.map(\.spec).joined(separator: ", "))")
+        }
+        kernels = expanded.filter { only.isEmpty || only.contains($0.origin) || only.contains($0.spec) }.map(\.spec)
+    }
+}
+
 extension PreparedKernel {
     /// Finds or fetches a kernel, checks what is known of it, and makes its guest image.
     ///
@@ -146,7 +169,7 @@ extension KernelStore {
     /// Whether a kernel can be had without the network.
     func isAtHand(_ spec: String) -> Bool {
         if spec.contains("/") || FileManager.default.fileExists(atPath: spec) { return true }
-        if cachedKernels().contains(where: { $0.name == spec || $0.release == spec }) { return true }
+        if cachedKernels().contains(where: { $0.isCalled(spec) }) { return true }
         return KernelRequest(spec).map { cached($0) != nil } ?? true
     }
 }

@@ -46,6 +46,7 @@ public enum MatrixTemplates {
               matrix: ${{ steps.plan.outputs.matrix }}
             steps:
               - uses: actions/checkout@v4
+              # bpftest and QEMU must be there, here and in the jobs below: an image that has them, or steps of yours.
               - id: plan
                 run: echo "matrix=$(bpftest matrix --plan json --shards \(shards))" >> "$GITHUB_OUTPUT"
           test:
@@ -72,7 +73,7 @@ public enum MatrixTemplates {
               - uses: actions/download-artifact@v4
                 with:
                   path: results
-              - run: bpftest report --merge results/*/results.jsonl --format html -o report.html
+              - run: bpftest report --merge --partial results/*/results.jsonl --format html -o report.html
               - uses: actions/upload-artifact@v4
                 with:
                   name: report

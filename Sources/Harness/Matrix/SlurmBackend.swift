@@ -11,6 +11,8 @@ internal import VMRunner
 public struct SlurmBackend: Sendable {
     /// How often a shard whose node was lost is given to another.
     public static let mostTries = 3
+    /// How long Slurm may not answer: its controller is restarted now and then.
+    static let patience = Duration.seconds(600)
 
     /// Job, tries and what they are for; state.json in the folder.
     struct State: Codable, Equatable {
@@ -58,12 +60,24 @@ public struct SlurmBackend: Sendable {
         if state.jobs.isEmpty { try await submit(Array(1...shards), &state) }
         note("following job \(state.jobs.joined(separator: ", ")); its files are in \(folder)")
         var told = Set<Int>()
+        var answered = ContinuousClock.now
+        var isSilent = false
         while true {
             let done = Set((1...shards).filter { isDone($0) })
             for shard in done.subtracting(told).sorted() { note("shard \(shard)/\(shards) has ended") }
             told.formUnion(done)
             if done.count == shards { break }
-            let waiting = try await queued(state.jobs)
+            let (waiting, complaint) = try await queued(state.jobs)
+            guard let waiting else {
+                guard ContinuousClock.now - answered < Self.patience else {
+                    throw .infrastructure("squeue: \(complaint)")
+                }
+                if !isSilent { note("squeue: \(complaint); it is asked again") }
+                isSilent = true
+                try await pause(state)
+                continue
+            }
+            (answered, isSilent) = (.now, false)
             // What ended between the two looks is not lost.
             let lost = (1...shards).filter { !waiting.contains($0) && !isDone($0) }
             let hopeless = lost.filter { (state.tries[$0] ?? 0) >= Self.mostTries }
@@ -77,17 +91,21 @@ public struct SlurmBackend: Sendable {
                 try await submit(lost, &state)
                 continue
             }
-            do {
-                // Slurm tells nobody that a job has ended: one has to ask.
-                try await Task.sleep(for: .seconds(2))
-            } catch {
-                note(
-                    "the jobs go on; the same command follows them again (scancel \(state.jobs.joined(separator: " ")) ends them)"
-                )
-                throw .cancelled
-            }
+            try await pause(state)
         }
         return try merged()
+    }
+
+    /// Slurm tells nobody that a job has ended: one has to ask.
+    private func pause(_ state: State) async throws(HarnessError) {
+        do {
+            try await Task.sleep(for: .seconds(2))
+        } catch {
+            note(
+                "the jobs go on; the same command follows them again (scancel \(state.jobs.joined(separator: " ")) ends "
+                    + "them)")
+            throw .cancelled
+        }
     }
 
     // MARK: Files
@@ -163,14 +181,15 @@ public struct SlurmBackend: Sendable {
     }
 
     /// The shards that Slurm still has: waiting, running or ending.
-    private func queued(_ jobs: [String]) async throws(HarnessError) -> Set<Int> {
+    ///
+    /// - Returns: nil where it does not answer, and why.
+    private func queued(_ jobs: [String]) async throws(HarnessError) -> (tasks: Set<Int>?, complaint: String) {
         let answer = try await Tool.run(
             "squeue", ["--noheader", "--array", "--format=%K %T", "--jobs=\(jobs.joined(separator: ","))"],
             package: "slurm-client")
         // It forgets jobs that ended some minutes ago.
-        if !answer.succeeded, answer.error.contains("Invalid job id") { return [] }
-        guard answer.succeeded else { throw .infrastructure("squeue: \(answer.complaint)") }
-        return Self.tasks(answer.output)
+        if !answer.succeeded, answer.error.contains("Invalid job id") { return ([], "") }
+        return answer.succeeded ? (Self.tasks(answer.output), "") : (nil, answer.complaint)
     }
 
     /// Reads lines of task and state. What has ended, or lost its node, is not waited for.

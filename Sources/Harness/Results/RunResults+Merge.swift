@@ -22,8 +22,7 @@ extension RunResults {
         for shard in shards.dropFirst() { try checkSamePlan(first, shard) }
         var merged = RunResults(plan: first.results.plan)
         merged.started = shards.compactMap(\.results.started).min()
-        merged.incomplete = try missing(shards, partial: partial)
-        merged.incomplete += distinct(shards.flatMap(\.results.incomplete))
+        merged.incomplete = distinct(shards.flatMap(\.results.incomplete))
         merged.comments = distinct(shards.flatMap(\.results.comments))
         merged.closingComments = distinct(shards.flatMap(\.results.closingComments))
         let reasons = shards.compactMap { shard in
@@ -38,6 +37,11 @@ extension RunResults {
             }
             guard !parts.isEmpty else { continue }
             merged.kernels.append(try joined(parts, planned.suites))
+        }
+        // A plan may have more shards than there is work for: one of nothing need not be there.
+        if let text = missing(shards), !hasAllThatIsPlanned(merged) {
+            guard partial else { throw ResultsError("\(text); --partial reports what is there") }
+            merged.incomplete.insert(text, at: 0)
         }
         // Every shard is there and came to its end: what has no result nevertheless was lost.
         if merged.incomplete.isEmpty, merged.bailedOut == nil {
@@ -117,17 +121,20 @@ extension RunResults {
         return inputs.sorted { ($0.results.shard?.index ?? 0) < ($1.results.shard?.index ?? 0) }
     }
 
-    private static func missing(_ shards: [NamedResults], partial: Bool) throws(ResultsError) -> [String] {
+    private static func missing(_ shards: [NamedResults]) -> String? {
         let count = shards[0].results.shard?.count ?? 0
         let there = Set(shards.compactMap(\.results.shard?.index))
         let missing = (1...max(count, 1)).filter { !there.contains($0) }
-        if missing.isEmpty { return [] }
+        if missing.isEmpty { return nil }
         let names = missing.prefix(20).map { "\($0)/\(count)" }.joined(separator: ", ")
         let rest = missing.count > 20 ? " and \(missing.count - 20) more" : ""
-        let text =
-            missing.count == 1 ? "shard \(names) is missing" : "shards \(names)\(rest) are missing"
-        guard partial else { throw ResultsError("\(text); --partial reports what is there") }
-        return [text]
+        return missing.count == 1 ? "shard \(names) is missing" : "shards \(names)\(rest) are missing"
+    }
+
+    /// Whether every suite of the plan has results on its kernel; of one that did not boot none has.
+    private static func hasAllThatIsPlanned(_ merged: RunResults) -> Bool {
+        lost(merged).isEmpty
+            && merged.kernels.allSatisfy { kernel in kernel.suites.allSatisfy { $0.name != bootSuite } }
     }
 
     private static func checkSamePlan(_ one: NamedResults, _ other: NamedResults) throws(ResultsError) {
