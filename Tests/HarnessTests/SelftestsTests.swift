@@ -41,6 +41,28 @@ import Testing
         #expect(Selftests.parse("/* x */\nDEFINE_TEST(align)\nDEFINE_TEST(tc_opts)\n") == ["align", "tc_opts"])
     }
 
+    /// A kernel may be the tree itself, or the O= folder that it was built in.
+    @Test func theTestsAreThoseOfTheKernelsTree() throws {
+        let cache = try ScratchCache()
+        let root = cache.folders.cache
+        let inTree = "linux/tools/testing/selftests/bpf"
+        try cache.write("\(inTree)/prog_tests/tests.h", Data("DEFINE_TEST(align)\n".utf8))
+        try cache.write("build/.config", Data())
+        try FileManager.default.createSymbolicLink(
+            atPath: root.appending("build/source").string, withDestinationPath: root.appending("linux").string)
+        let build = root.appending("build").string
+        let error = #expect(throws: HarnessError.self) { try Selftests(named: nil, kernels: ["6.12", build]) }
+        #expect(
+            "\(error, default: "none")".hasSuffix("test_progs KDIR=\(build) VMLINUX_BTF=\(build)/vmlinux"))
+        let program = try cache.write("\(inTree)/test_progs", Data()).string
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
+        for kernel in [build, root.appending("linux").string] {
+            let selftests = try Selftests(named: nil, kernels: ["6.12", kernel])
+            #expect(selftests.tests == ["align"])
+            #expect(selftests.folder.string.hasPrefix(kernel))
+        }
+    }
+
     @Test func aFolderWithoutTestsSaysWhatToDo() throws {
         let folder = NSTemporaryDirectory() + "/bpftest-selftests-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: folder + "/prog_tests", withIntermediateDirectories: true)

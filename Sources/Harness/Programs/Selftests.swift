@@ -22,20 +22,21 @@ public struct Selftests: Sendable {
     public static let caseLimit = 120.0
 
     /// - Parameters:
-    ///   - named: the folder; nil: that of the first kernel that is a source tree.
+    ///   - named: the folder; nil: that of the first kernel that is a source tree, or the O= folder of one.
     ///   - kernels: as `-k` names them.
     public init(named: String?, kernels: [String]) throws(HarnessError) {
         let inTree = "tools/testing/selftests/bpf"
-        let trees = kernels.map { FilePath($0).appending(inTree) }
-        guard
-            let folder = named.map({ FilePath($0) })
-                ?? trees.first(where: { FileManager.default.fileExists(atPath: $0.string) })
-        else {
+        // A build folder has a link to the tree that it was built from.
+        let trees = kernels.map { FilePath($0) }.flatMap { [(nil, $0), ($0, $0.appending("source"))] }
+            .map { (output: $0.0, folder: $0.1.appending(inTree)) }
+        let found = trees.first { FileManager.default.fileExists(atPath: $0.folder.string) }
+        guard let folder = named.map({ FilePath($0) }) ?? found?.folder else {
             throw .usage(
                 "--selftests wants the kernel's source tree as -k, or the folder with test_progs: --selftests=DIR")
         }
         self.folder = FilePath(ProgramClosure.absolute(folder))
-        let build = "build it: make -C \(folder) test_progs"
+        let output = named == nil ? found?.output.map { " KDIR=\($0) VMLINUX_BTF=\($0)/vmlinux" } : nil
+        let build = "build it: make -C \(folder) test_progs\(output ?? "")"
         guard FileManager.default.isExecutableFile(atPath: folder.appending("test_progs").string) else {
             throw .usage("there is no test_progs in \(folder): \(build)")
         }
