@@ -273,6 +273,9 @@ import Testing
         #expect(text.contains("1  refused EINVAL (22): invalid func\n"))
         #expect(text.contains("lacks helper bpf_new_one (first 2, last 5)\n"))
         #expect(text.contains("4  loads; it was expected to fail (DISAGREE)\n"))
-        #expect(text.contains("3 loaded, 1 refused, 1 without an answer of the kernel; 1 otherwise than expected\n"))
+        #expect(
+            text.contains(
+                "3 loaded, 1 refused, 1 without an answer of the kernel, 1 object of no use; 1 otherwise than expected\n"
+            ))
     }
 }

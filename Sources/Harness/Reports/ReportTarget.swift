@@ -24,12 +24,15 @@ public struct ReportTarget: Sendable, Equatable {
     }
 
     /// Says before a run that its report could not be written after it.
-    public func check() throws(HarnessError) {
+    public func check() throws(HarnessError) { try Self.check(file) }
+
+    /// Says before a run that a file could not be written after it.
+    public static func check(_ file: FilePath) throws(HarnessError) {
         switch Place(file) {
         case .folder: throw .usage("\(file) is a folder: name the file that the report goes to")
         case .special: return
         case .file, .nothing:
-            let folder = destination.removingLastComponent()
+            let folder = destination(of: file).removingLastComponent()
             let path = folder.isEmpty ? "." : folder
             guard Place(path) == .folder else { throw .usage("\(file): there is no folder \(path)") }
             guard FileManager.default.isWritableFile(atPath: path.string) else {
@@ -46,7 +49,7 @@ public struct ReportTarget: Sendable, Equatable {
                 // A pipe, /dev/stdout, /dev/null: to be written to, and not to be replaced by a file.
                 try write(results, to: try FileDescriptor.open(file, .writeOnly))
             } else {
-                try replace(destination, results)
+                try replace(Self.destination(of: file), results)
             }
         } catch {
             throw .infrastructure("\(file) cannot be written: \(error)")
@@ -54,7 +57,7 @@ public struct ReportTarget: Sendable, Equatable {
     }
 
     /// Where a link leads: the link stays.
-    private var destination: FilePath {
+    private static func destination(of file: FilePath) -> FilePath {
         Place(file) == .file
             ? FilePath(URL(fileURLWithPath: file.string).resolvingSymlinksInPath().path) : file
     }

@@ -66,7 +66,9 @@ public enum CheckText {
         let refused = cells.filter { $0.answer.outcome == .refused }.count
         let rest = cells.count - loaded - refused
         let wrong = cells.filter { $0.agrees == false }.count
+        let broken = report.objects.filter { $0.problem != nil }.count
         return "\(loaded) loaded, \(refused) refused" + (rest == 0 ? "" : ", \(rest) without an answer of the kernel")
-            + (wrong == 0 ? "; all as expected\n" : "; \(wrong) otherwise than expected\n")
+            + (broken == 0 ? "" : ", \(broken) \(broken == 1 ? "object" : "objects") of no use")
+            + (wrong > 0 ? "; \(wrong) otherwise than expected" : cells.isEmpty ? "" : "; all as expected") + "\n"
     }
 }

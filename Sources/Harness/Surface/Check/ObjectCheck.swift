@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Foundation
 internal import SystemPackage
 internal import VMRunner
 
 extension SurfaceReader {
+    /// Says that an object is not there before kernels are fetched for it.
+    public static func require(_ files: [String]) throws(HarnessError) {
+        for file in files where !FileManager.default.fileExists(atPath: file) {
+            throw .usage("--check: \(file) does not exist")
+        }
+    }
+
     /// Holds objects against kernels, and has the kernels load them: one machine for each kernel.
     ///
     /// - Parameter files: BPF objects on this host.
+    /// - Throws: `.usage` for one that is not there.
     public func check(_ files: [String], on kernels: [PreparedKernel]) async throws(HarnessError) -> CheckReport {
+        try Self.require(files)
         let needs = try await ObjectNeeds.read(files, runner.guestFiles)
         let answers = try await each(kernels) { (kernel) throws(HarnessError) in try ask(kernel, files, needs) }
         let names = Predictor.Names(answers.map(\.kernel.surface))
