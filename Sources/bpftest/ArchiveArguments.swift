@@ -20,6 +20,12 @@ struct ArchiveArguments: ParsableArguments {
     @Flag(help: "With --archive: vmlinux too, where it lies beside the kernel.")
     var archiveSymbols = false
 
+    /// For a bpftest that this one starts elsewhere.
+    func words(_ absolute: (String) -> String) -> [String] {
+        (archive.map { ["--archive", absolute($0)] } ?? []) + (bundle ? ["--bundle"] : [])
+            + (record ? ["--record"] : []) + (archiveSymbols ? ["--archive-symbols"] : [])
+    }
+
     /// - Parameter usual: the folder where nothing is said; nil: no archives are wanted then.
     /// - Returns: nil: no archives.
     func options(usual: String? = nil) throws(HarnessError) -> ArchiveOptions? {

@@ -3,6 +3,7 @@ internal import ArgumentParser
 internal import Foundation
 internal import Harness
 internal import SystemPackage
+internal import VMRunner
 
 /// `bpftest bisect`: the first bad kernel, or commit.
 struct BisectCommand: AsyncParsableCommand {
@@ -60,19 +61,22 @@ struct BisectCommand: AsyncParsableCommand {
     var `repeat`: Int?
 
     @Option(name: .customShort("w"), help: ArgumentHelp("Time for one case, in seconds.", valueName: "secs"))
-    var caseTimeout: String?
+    var caseTimeout: Double?
 
     @Option(help: ArgumentHelp("Time for a boot, in seconds.", valueName: "secs"))
-    var bootTimeout: String?
+    var bootTimeout: Double?
 
     @Option(help: ArgumentHelp("Memory of a machine.", valueName: "MiB"))
-    var memory: String?
+    var memory: Int?
 
     @Option(help: ArgumentHelp("Processors of a machine.", valueName: "n"))
-    var cpus: String?
+    var cpus: Int?
 
     @OptionGroup
     var kernelSources: SourceOptions
+
+    @OptionGroup
+    var boot: BootArguments
 
     @Argument(help: ArgumentHelp("Suites, cases, objects, as bpftest run takes them.", valueName: "case"))
     var names: [String]
@@ -84,30 +88,37 @@ struct BisectCommand: AsyncParsableCommand {
         if git != nil, !build { throw ValidationError("--git wants --build: each commit's kernel is built") }
         guard (1...100_000).contains(`repeat` ?? 1) else { throw ValidationError("--repeat wants 1 to 100000") }
         if good != nil, build { throw ValidationError("--build goes with --git or --script") }
+        try Limits.check(seconds: [("-w", caseTimeout), ("--boot-timeout", bootTimeout)])
+        try Limits.check(memory: memory, cpus: cpus)
     }
 
     func run() async throws {
-        try await KernelsCommand.run { () async throws(HarnessError) in
-            let executable = try Self.executable()
-            if script {
-                let text = BisectScript.text(
-                    executable: executable.string, builds: build, fragments: fragment, arguments: runArguments)
-                return try KernelsCommand.show(text.trimmingSuffix("\n"))
-            }
-            let trials = RunTrials(executable: executable, arguments: runArguments)
-            let store = KernelsCommand.store(try kernelSources.read())
-            let code: Int32
-            if let good, let bad {
-                code = try await KernelBisect.run(
-                    good: good, bad: bad, store: store, trials: trials, arguments: runArguments, log: Self.log)
-            } else {
-                let request = GitBisect.Request(
-                    source: FilePath(source), range: git ?? "", fragments: KernelBuilder.usualFragments + fragment,
-                    jobs: max(1, jobs), keeps: keep, arguments: runArguments)
-                code = try await GitBisect.run(request, store: store, trials: trials, log: Self.log)
-            }
-            if code != 0 { Terminal.end(code) }
+        await Terminal.carryOut(perform)
+    }
+
+    private func perform(_: Cancellation) async throws(HarnessError) -> Int32 {
+        let executable = try Terminal.executable()
+        let trials = RunTrials(executable: executable, arguments: runArguments())
+        // What does not exist shows now, and not when the first kernel has been built.
+        if agent.isEmpty { try await trials.check() }
+        if script {
+            // git runs it in the tree, wherever that is.
+            let fragments = fragment.map { $0.contains("/") || $0.contains(".") ? absolutePath($0) : $0 }
+            try Terminal.show(
+                BisectScript.text(
+                    executable: executable.string, builds: build, fragments: fragments,
+                    arguments: runArguments(absolutePath)))
+            return 0
         }
+        let store = KernelsCommand.store(try kernelSources.read())
+        if let good, let bad {
+            return try await KernelBisect.run(
+                good: good, bad: bad, store: store, trials: trials, arguments: runArguments(), log: Self.log)
+        }
+        let request = GitBisect.Request(
+            source: FilePath(source), range: git ?? "", fragments: KernelBuilder.usualFragments + fragment,
+            jobs: max(1, jobs), keeps: keep, arguments: runArguments())
+        return try await GitBisect.run(request, store: store, trials: trials, log: Self.log)
     }
 
     private static let log: @Sendable (String) -> Void = { text in
@@ -116,25 +127,19 @@ struct BisectCommand: AsyncParsableCommand {
     }
 
     /// What `bpftest run` gets besides the kernel.
-    private var runArguments: [String] {
+    ///
+    /// - Parameter path: makes a path of ours one for whoever runs it.
+    private func runArguments(_ path: (String) -> String = { $0 }) -> [String] {
         let options = [
-            ("-w", caseTimeout), ("--boot-timeout", bootTimeout), ("--memory", memory), ("--cpus", cpus),
-            ("--repeat", `repeat`.map { "\($0)" }),
+            ("-w", caseTimeout.map(Self.word)), ("--boot-timeout", bootTimeout.map(Self.word)),
+            ("--memory", memory.map(String.init)), ("--cpus", cpus.map(String.init)),
+            ("--repeat", `repeat`.map(String.init)),
         ].flatMap { name, value in value.map { [name, $0] } ?? [] }
-        return options + kernelSources.words + filter.flatMap { ["-t", $0] } + agent.flatMap { ["--agent", $0] } + names
+        return options + boot.allWords + kernelSources.absoluteWords(path) + filter.flatMap { ["-t", $0] }
+            + agent.flatMap { ["--agent", path($0)] } + names.map { RunNames.isPath($0) ? path($0) : $0 }
     }
 
-    private static func executable() throws(HarnessError) -> FilePath {
-        do {
-            return FilePath(try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
-        } catch {
-            throw .infrastructure("/proc/self/exe: \(error)")
-        }
-    }
-}
-
-extension String {
-    fileprivate func trimmingSuffix(_ suffix: String) -> String {
-        hasSuffix(suffix) ? String(dropLast(suffix.count)) : self
+    private static func word(_ seconds: Double) -> String {
+        seconds == seconds.rounded() ? "\(Int(seconds))" : "\(seconds)"
     }
 }

@@ -37,6 +37,14 @@ struct CrashArguments: ParsableArguments {
         }
     }
 
+    /// For a bpftest that this one starts elsewhere.
+    func words(_ absolute: (String) -> String) -> [String] {
+        splatAllowlist.flatMap { ["--splat-allowlist", absolute($0)] }
+            + (vmlinux.map { ["--vmlinux", absolute($0)] } ?? [])
+            + ["--vmcore", vmcore.rawValue, "--vmcore-dir", absolute(vmcoreDir), "--vmcore-limit", "\(vmcoreLimit)"]
+            + (programLines ? ["--program-lines"] : [])
+    }
+
     func options() throws(HarnessError) -> CrashOptions {
         var options = CrashOptions()
         for file in splatAllowlist { try options.allow(file: file) }

@@ -55,15 +55,12 @@ struct ExecCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard !command.isEmpty else { throw ValidationError("a command is wanted: bpftest exec -k 6.12 -- COMMAND") }
-        for (name, value) in [("--timeout", timeout ?? 1), ("--boot-timeout", bootTimeout)] {
-            guard value > 0, value < 1e7 else { throw ValidationError("\(name) wants a number of seconds above 0") }
-        }
-        guard (64...65536).contains(memory) else { throw ValidationError("--memory wants 64 to 65536 MiB") }
-        guard (1...64).contains(cpus) else { throw ValidationError("--cpus wants 1 to 64") }
+        try Limits.check(seconds: [("--timeout", timeout), ("--boot-timeout", bootTimeout)])
+        try Limits.check(memory: memory, cpus: cpus)
     }
 
     func run() async throws {
-        await MachineStart.carryOut(perform)
+        await Terminal.carryOut(perform)
     }
 
     private func perform(_ cancellation: Cancellation) async throws(HarnessError) -> Int32 {

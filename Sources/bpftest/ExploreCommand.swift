@@ -73,11 +73,11 @@ struct ExploreCommand: AsyncParsableCommand {
         guard (1...1_000_000_000).contains(ops) else { throw ValidationError("--ops wants 1 to 1000000000") }
         guard (1...6).contains(length) else { throw ValidationError("--length wants 1 to 6") }
         guard from >= 0, (to ?? Int.max) >= from else { throw ValidationError("--from wants to come before --to") }
-        guard (timeout ?? 1) > 0, (timeout ?? 1) < 1e7 else { throw ValidationError("--timeout wants seconds above 0") }
+        try Limits.check(seconds: [("--timeout", timeout)])
     }
 
     func run() async throws {
-        await MachineStart.carryOut(perform)
+        await Terminal.carryOut(perform)
     }
 
     /// The subject, its targets, and what to do on each.

@@ -21,7 +21,7 @@ struct InitCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        try await KernelsCommand.run { () async throws(HarnessError) in
+        await Terminal.carryOut { (_) async throws(HarnessError) in
             let path: FilePath
             if github {
                 path = ".github/workflows/bpftest.yml"
@@ -32,6 +32,7 @@ struct InitCommand: AsyncParsableCommand {
                     MatrixTemplates.config(objects: MatrixTemplates.objects(in: ".")), to: path)
             }
             try KernelsCommand.show("\(path)")
+            return 0
         }
     }
 }

@@ -20,33 +20,7 @@ struct KernelsCommand: AsyncParsableCommand {
 
     /// A line of the command's answer.
     static func show(_ text: String) throws(HarnessError) {
-        do {
-            try Terminal.results(text + "\n")
-        } catch {
-            throw .infrastructure("\(error)")
-        }
-    }
-
-    /// Runs the body; a failure is a line on stderr and the exit code of its kind, as is an interruption.
-    static func run(_ body: @escaping @Sendable () async throws(HarnessError) -> Void) async throws {
-        let cancellation: Cancellation
-        do throws(HarnessError) {
-            cancellation = try RunCommand.cancellation()
-        } catch {
-            throw ExitCode(Terminal.report(error))
-        }
-        let task = Task { () -> HarnessError? in
-            do throws(HarnessError) {
-                try await body()
-                return nil
-            } catch {
-                return error
-            }
-        }
-        Interrupts.stop(cancellation) { task.cancel() }
-        guard let error = await task.value else { return }
-        // ^C at a terminal reaches apt and its like too: what they complain about then is no news.
-        throw ExitCode(Terminal.report(cancellation.isCancelled ? .cancelled : error))
+        try Terminal.show(text + "\n")
     }
 
     static func requests(_ specs: [String]) throws -> [KernelRequest] {
@@ -86,8 +60,9 @@ extension KernelsCommand {
         }
 
         func run() async throws {
-            try await KernelsCommand.run { () async throws(HarnessError) in
+            await Terminal.carryOut { (_) async throws(HarnessError) in
                 if remote { try await showRemote() } else { try showCached() }
+                return 0
             }
         }
 
@@ -95,7 +70,7 @@ extension KernelsCommand {
             let kernels = KernelsCommand.store().cachedKernels()
             if kernels.isEmpty { Terminal.log("no kernels in the cache: bpftest kernels fetch 6.12 gets one") }
             let rows = kernels.map { kernel in
-                [kernel.name ?? kernel.release, kernel.version, kernel.origin, "\(kernel.size >> 20) MiB"]
+                [kernel.handle, kernel.version, kernel.origin, "\(kernel.size >> 20) MiB"]
             }
             for row in rows {
                 let cells = row.enumerated().map { column, text in
@@ -147,12 +122,13 @@ extension KernelsCommand {
         }
 
         func run() async throws {
-            try await KernelsCommand.run { () async throws(HarnessError) in
+            await Terminal.carryOut { (_) async throws(HarnessError) in
                 let store = KernelsCommand.store(try kernelSources.read())
                 for spec in try await store.expand(versions) {
                     guard let request = KernelRequest(spec) else { continue }
                     try KernelsCommand.show(try await store.fetch(request).release)
                 }
+                return 0
             }
         }
     }
@@ -178,12 +154,13 @@ extension KernelsCommand {
         var jobs: Int = ProcessInfo.processInfo.activeProcessorCount
 
         func run() async throws {
-            try await KernelsCommand.run { () async throws(HarnessError) in
+            await Terminal.carryOut { (_) async throws(HarnessError) in
                 let builder = KernelBuilder(
                     source: FilePath(source), name: name, fragments: KernelBuilder.usualFragments + fragment,
                     jobs: max(1, jobs))
                 let kernel = try await builder.build(into: KernelsCommand.store())
-                try KernelsCommand.show(kernel.name ?? kernel.release)
+                try KernelsCommand.show(kernel.handle)
+                return 0
             }
         }
     }
@@ -203,10 +180,11 @@ extension KernelsCommand {
         var all = false
 
         func run() async throws {
-            try await KernelsCommand.run { () async throws(HarnessError) in
+            await Terminal.carryOut { (_) async throws(HarnessError) in
                 for line in try await KernelsCommand.store().prune(names: names, all: all) {
                     try KernelsCommand.show("removed \(line)")
                 }
+                return 0
             }
         }
     }

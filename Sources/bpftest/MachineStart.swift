@@ -7,16 +7,31 @@ internal import VMRunner
 /// How a command that makes machines begins: QEMU and the kernels are found while it does other things.
 struct MachineStart: Sendable {
     let environment: [String: String]
+    let folders: Folders
     let guestFiles: GuestFiles
-    private let folders: Folders
     private let cancellation: Cancellation
     private let preparation: Task<Result<(qemu: QEMU, kernels: [PreparedKernel]), HarnessError>, Never>
 
-    /// Begins. An interruption stops the search, and fetching, from here on.
+    /// Begins.
     ///
     /// - Parameter kernels: as `-k` takes them.
     init(
         _ kernels: [String], _ arguments: MachineArguments, _ cancellation: Cancellation
+    ) throws(HarnessError) {
+        try self.init(cancellation) { (guestFiles, folders) async throws(HarnessError) in
+            try await Self.prepare(
+                kernels, modules: arguments.modules, arguments.kernelSources, guestFiles, folders)
+        }
+    }
+
+    /// Begins without kernels: they join the run.
+    init(_ cancellation: Cancellation) throws(HarnessError) {
+        try self.init(cancellation) { (_, _) async throws(HarnessError) in [] }
+    }
+
+    private init(
+        _ cancellation: Cancellation,
+        _ prepare: @escaping @Sendable (GuestFiles, Folders) async throws(HarnessError) -> [PreparedKernel]
     ) throws(HarnessError) {
         let environment = ProcessInfo.processInfo.environment
         let folders = Folders(environment: environment)
@@ -25,24 +40,24 @@ struct MachineStart: Sendable {
         self.folders = folders
         self.guestFiles = guestFiles
         self.cancellation = cancellation
-        let (modules, sources) = (arguments.modules, arguments.kernelSources)
-        let preparation = Task { () -> Result<(qemu: QEMU, kernels: [PreparedKernel]), HarnessError> in
+        preparation = Task { () -> Result<(qemu: QEMU, kernels: [PreparedKernel]), HarnessError> in
             do throws(HarnessError) {
-                let qemu = try RunCommand.qemu(environment)
-                return .success(
-                    (qemu, try await RunCommand.prepareKernels(kernels, modules: modules, sources, guestFiles, folders))
-                )
+                let qemu = try Self.qemu(environment)
+                return .success((qemu, try await prepare(guestFiles, folders)))
             } catch {
                 return .failure(error)
             }
         }
-        self.preparation = preparation
-        Interrupts.stop(cancellation) { preparation.cancel() }
     }
 
-    /// Waits for QEMU and the kernels.
+    /// Waits for QEMU and the kernels; who is interrupted meanwhile does not fetch on.
     func ready(_ options: RunOptions) async throws(HarnessError) -> (runner: Runner, kernels: [PreparedKernel]) {
-        let (qemu, kernels) = try await preparation.value.get()
+        let prepared = await withTaskCancellationHandler {
+            await preparation.value
+        } onCancel: {
+            preparation.cancel()
+        }
+        let (qemu, kernels) = try prepared.get()
         return (
             Runner(
                 qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: cancellation,
@@ -53,20 +68,27 @@ struct MachineStart: Sendable {
     /// The kernels are not wanted after all.
     func giveUp() { preparation.cancel() }
 
-    /// Runs a command to its end, and bpftest with it: what went wrong is said on stderr and has its exit status.
-    static func carryOut(_ command: (Cancellation) async throws(HarnessError) -> Int32) async -> Never {
-        let code: Int32
-        do throws(HarnessError) {
-            let cancellation = try RunCommand.cancellation()
-            do throws(HarnessError) {
-                code = try await command(cancellation)
-            } catch {
-                // ^C at a terminal reaches apt and its like too: what they complain about then is no news.
-                throw cancellation.isCancelled ? .cancelled : error
-            }
+    static func qemu(_ environment: [String: String]) throws(HarnessError) -> QEMU {
+        do {
+            return try QEMU.find(environment: environment)
         } catch {
-            code = Terminal.report(error)
+            throw .infrastructure("\(error)")
         }
-        Terminal.end(code)
+    }
+
+    /// Finds or fetches kernels, checks what is known of them, and makes their guest images.
+    ///
+    /// - Parameters:
+    ///   - specs: as `-k` takes them.
+    ///   - modules: where the modules are, if not beside the kernels.
+    static func prepare(
+        _ specs: [String], modules: String?, _ sources: SourceOptions, _ guestFiles: GuestFiles, _ folders: Folders
+    ) async throws(HarnessError) -> [PreparedKernel] {
+        var kernels: [PreparedKernel] = []
+        let store = KernelStore(folders: folders, sources: try sources.read()) { Terminal.log("bpftest: \($0)") }
+        for spec in try await store.expand(specs) {
+            kernels.append(try await PreparedKernel.prepare(spec, modules: modules, guestFiles, store))
+        }
+        return kernels
     }
 }

@@ -60,29 +60,7 @@ struct MatrixCommand: AsyncParsableCommand {
     @Flag(help: "Take this run's results as what is expected from now on.")
     var updateBaseline = false
 
-    @Option(
-        help: "The form of the results on stdout: tap (version 14) or ktap.",
-        transform: { text in
-            guard let dialect = TAPDialect(rawValue: text) else { throw ValidationError("--format wants tap or ktap") }
-            return dialect
-        })
-    var format = TAPDialect.tap
-
-    @Option(help: ArgumentHelp("Results as JSON lines too, into a file.", valueName: "file"))
-    var json: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "A report into a file when the run has ended: tap, ktap, junit, json, markdown or html. Repeatable.",
-            valueName: "format=file"),
-        transform: { text in
-            do throws(HarnessError) {
-                return try ReportTarget(argument: text)
-            } catch {
-                throw ValidationError("\(error)")
-            }
-        })
-    var report: [ReportTarget] = []
+    @OptionGroup var outlets: ResultArguments
 
     @Option(help: ArgumentHelp("Who runs it: local, or slurm: one array job of a cluster.", valueName: "local|slurm"))
     var backend = "local"
@@ -98,8 +76,7 @@ struct MatrixCommand: AsyncParsableCommand {
     )
     var backendOption: [String] = []
 
-    @Flag(help: "Emulate also where KVM works.")
-    var disableKvm = false
+    @OptionGroup var boot: BootArguments
 
     @OptionGroup var archives: ArchiveArguments
 
@@ -115,7 +92,7 @@ struct MatrixCommand: AsyncParsableCommand {
     static let archiveFolder = "bpftest-archives"
 
     func validate() throws {
-        guard (1...1000).contains(jobs ?? 1) else { throw ValidationError("-j wants 1 to 1000") }
+        try Limits.check(jobs: jobs)
         guard (1...10_000).contains(shards ?? 1) else { throw ValidationError("--shards wants 1 to 10000") }
         if let plan, plan != "json" { throw ValidationError("--plan wants json") }
         guard ["local", "slurm"].contains(backend) else { throw ValidationError("--backend wants local or slurm") }
@@ -123,32 +100,16 @@ struct MatrixCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let code: Int32
-        do {
-            code = try await perform()
-        } catch {
-            code = Terminal.report(error)
-        }
-        Terminal.end(code)
+        await Terminal.carryOut(perform)
     }
 
-    private func configuration() throws(HarnessError) -> MatrixConfig {
-        var config = try MatrixConfig.read(FilePath(self.config))
-        for one in kernel where !config.kernels.contains(one) {
-            throw .usage("\(self.config) has no kernel \(one); it has: \(config.kernels.joined(separator: ", "))")
-        }
-        config.sources = try kernelSources.read().adding(config.sources)
-        if !kernel.isEmpty { config.kernels = config.kernels.filter { kernel.contains($0) } }
-        return config
-    }
-
-    private func options(_ config: MatrixConfig) -> RunOptions {
+    /// - Parameter sources: words that name the kernel sources of the configuration.
+    private func options(_ config: MatrixConfig, _ sources: [String]) -> RunOptions {
         let defaults = config.defaults
-        var options = RunOptions()
+        var options = boot.options
         options.settings.memoryMiB = defaults.memoryMiB ?? options.settings.memoryMiB
         options.settings.cpus = defaults.cpus ?? options.settings.cpus
-        options.settings.kernelArguments = defaults.append
-        options.accelerator = disableKvm ? .tcg : nil
+        options.settings.kernelArguments = defaults.append + boot.append
         options.runLimit = defaults.runSeconds.map { .seconds($0) }
         options.caseLimit = defaults.caseSeconds.map { .seconds($0) } ?? options.caseLimit
         options.bootLimit = defaults.bootSeconds.map { .seconds($0) } ?? options.bootLimit
@@ -158,50 +119,46 @@ struct MatrixCommand: AsyncParsableCommand {
         options.verbose = verbose
         options.machineWords =
             (defaults.memoryMiB.map { ["--memory", "\($0)"] } ?? [])
-            + (defaults.cpus.map { ["--cpus", "\($0)"] } ?? []) + (disableKvm ? ["--disable-kvm"] : [])
-            + defaults.append.flatMap { ["--append", $0] }
+            + (defaults.cpus.map { ["--cpus", "\($0)"] } ?? []) + defaults.append.flatMap { ["--append", $0] }
+            + boot.words + kernelSources.words + sources
         return options
     }
 
-    private func perform() async throws(HarnessError) -> Int32 {
-        let environment = ProcessInfo.processInfo.environment
-        let folders = Folders(environment: environment)
-        var config = try configuration()
-        let store = KernelStore(folders: folders, sources: config.sources) { Terminal.log("bpftest: \($0)") }
-        config.kernels = try await store.expand(config.kernels)
-        let guestFiles = try GuestFiles.locate(environment: environment)
+    private func perform(_ cancellation: Cancellation) async throws(HarnessError) -> Int32 {
+        let start = try MachineStart(cancellation)
+        var config = try MatrixConfig.read(FilePath(self.config))
+        let sources = config.sources == KernelSources() ? [] : ["--sources", self.config]
+        config.sources = try kernelSources.read().adding(config.sources)
+        let store = KernelStore(folders: start.folders, sources: config.sources) { Terminal.log("bpftest: \($0)") }
+        try await config.expandKernels(only: kernel, store)
         let selections = try await config.selections(
-            guestFiles, filter: filter, environment: environment
+            start.guestFiles, filter: filter, environment: start.environment
         ) { Terminal.log("bpftest: \($0)") }
         let matrix = MatrixRun(config, selections: selections, shard: shard, today: MatrixRun.today())
         if plan != nil {
-            return try Self.print(matrix.plan.json(shards: shards ?? config.kernels.count) + "\n")
+            try Terminal.show(matrix.plan.json(shards: shards ?? config.kernels.count) + "\n")
+            return 0
         }
         let baselineFile = (baseline ?? config.baseline.map(config.path)).map { FilePath($0) }
         // A wrong file shows now, and not after an hour.
         let expected = try expectations(baselineFile)
-        for one in report { try one.check() }
+        let jsonFile = try outlets.open()
         if backend == "slurm" {
-            return try conclude(try await onSlurm(matrix), matrix, expected, baselineFile)
+            return try conclude(try await onSlurm(matrix, jsonFile), matrix, expected, baselineFile)
         }
-        let jsonFile = try json.map { (path) throws(HarnessError) in try ResultFile(path) }
-
-        let cancellation = try RunCommand.cancellation()
-        let qemu = try RunCommand.qemu(environment)
-        var options = options(config)
+        let archives = try noArchive ? nil : self.archives.options(usual: Self.archiveFolder)
+        var options = options(config, sources)
         options.crashes = try crashes.options()
-        let slots = matrix.kernels.map { KernelSlot(spec: $0) }
-        let preparation = Task {
-            await matrix.prepare(slots, guestFiles, folders) { Terminal.log("bpftest: \($0)") }
-        }
-        Interrupts.stop(cancellation) { preparation.cancel() }
-        defer { preparation.cancel() }
-        let runner = Runner(
-            qemu: qemu, guestFiles: guestFiles, folders: folders, options: options, cancellation: cancellation,
-            environment: environment)
-        let work = try WorkFolder(environment: environment)
+        let (runner, _) = try await start.ready(options)
+        let work = try WorkFolder(environment: start.environment)
         defer { work.remove() }
-        let outcome = try await run(runner, matrix, slots, work, jsonFile)
+        let slots = matrix.kernels.map { KernelSlot(spec: $0) }
+        // Given up with the run, and with the task that this is.
+        async let prepared: Void = matrix.prepare(slots, start.guestFiles, start.folders) {
+            Terminal.log("bpftest: \($0)")
+        }
+        let outcome = try await run(runner, matrix, slots, work, jsonFile, archives)
+        await prepared
         return try conclude(outcome, matrix, expected, baselineFile)
     }
 
@@ -210,6 +167,7 @@ struct MatrixCommand: AsyncParsableCommand {
             if updateBaseline { throw .usage("--update-baseline wants a file: --baseline, or 'baseline' in \(config)") }
             return nil
         }
+        if updateBaseline { try ReportTarget.check(file) }
         if FileManager.default.fileExists(atPath: file.string) { return try Baseline.read(file) }
         if updateBaseline { return Baseline() }
         if baseline != nil { throw .usage("the baseline \(file) is not there: --update-baseline makes it") }
@@ -218,13 +176,13 @@ struct MatrixCommand: AsyncParsableCommand {
     }
 
     private func run(
-        _ runner: Runner, _ matrix: MatrixRun, _ slots: [KernelSlot], _ work: WorkFolder, _ jsonFile: ResultFile?
+        _ runner: Runner, _ matrix: MatrixRun, _ slots: [KernelSlot], _ work: WorkFolder, _ jsonFile: ResultFile?,
+        _ archives: ArchiveOptions?
     ) async throws(HarnessError) -> RunResults {
         let environment = ProcessInfo.processInfo.environment
         let progress = Terminal.showProgress(environment: environment)
         defer { progress?.ended() }
-        let dialect = format
-        let archives = try noArchive ? nil : self.archives.options(usual: Self.archiveFolder)
+        let dialect = outlets.format
         let answer = await Runner.onThread {
             Result { () throws(HarnessError) in
                 let collector = ResultCollector()
@@ -261,32 +219,20 @@ struct MatrixCommand: AsyncParsableCommand {
     }
 
     /// Has a cluster run it; what it found is told as if it had been found here.
-    private func onSlurm(_ matrix: MatrixRun) async throws(HarnessError) -> RunResults {
+    private func onSlurm(_ matrix: MatrixRun, _ jsonFile: ResultFile?) async throws(HarnessError) -> RunResults {
         let count = shards ?? matrix.plan.jobs
         let log: @Sendable (String) -> Void = { Terminal.log("bpftest: \($0)") }
-        var command = [ProcessInfo.processInfo.arguments[0], "matrix", "--config", Self.absolute(self.config)]
-        if let path = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") { command[0] = path }
-        command +=
-            kernel.flatMap { ["-k", $0] } + filter.flatMap { ["-t", $0] } + (disableKvm ? ["--disable-kvm"] : [])
-        command += kernelSources.absoluteWords(Self.absolute)
-        command += jobs.map { ["-j", "\($0)"] } ?? []
+        let command =
+            [try Terminal.executable().string, "matrix", "--config", absolutePath(self.config)]
+            + kernel.flatMap { ["-k", $0] } + filter.flatMap { ["-t", $0] } + boot.allWords
+            + kernelSources.absoluteWords(absolutePath) + (jobs.map { ["-j", "\($0)"] } ?? [])
+            + archives.words(absolutePath) + (noArchive ? ["--no-archive"] : []) + crashes.words(absolutePath)
         let cluster = SlurmBackend(
-            folder: FilePath(Self.absolute(backendDir)), plan: matrix.plan.json(shards: count), shards: count,
+            folder: FilePath(absolutePath(backendDir)), plan: matrix.plan.json(shards: count), shards: count,
             command: command, options: backendOption, note: log)
-        let following = Task { () -> Result<RunResults, HarnessError> in
-            do throws(HarnessError) {
-                return .success(try await cluster.run())
-            } catch {
-                return .failure(error)
-            }
-        }
-        Interrupts.stop(try RunCommand.cancellation()) { following.cancel() }
-        let results = try await following.value.get()
-        try Self.tell(results, format == .ktap ? .ktap : .tap, Terminal.results)
-        if let json {
-            let file = try ResultFile(json)
-            try Self.tell(results, .jsonl, file.write)
-        }
+        let results = try await cluster.run()
+        try Self.tell(results, outlets.format == .ktap ? .ktap : .tap, Terminal.results)
+        if let jsonFile { try Self.tell(results, .jsonl, jsonFile.write) }
         return results
     }
 
@@ -300,15 +246,11 @@ struct MatrixCommand: AsyncParsableCommand {
         }
     }
 
-    private static func absolute(_ path: String) -> String {
-        path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
-    }
-
     /// Reports, the comparison with the baseline, and the exit status that follows.
     private func conclude(
         _ results: RunResults, _ matrix: MatrixRun, _ expected: Baseline?, _ file: FilePath?
     ) throws(HarnessError) -> Int32 {
-        for one in report { try one.write(results) }
+        for one in outlets.report { try one.write(results) }
         var summary = matrix.summary(of: results)
         var code = matrix.exitCode(of: results)
         if let expected, let file {
@@ -334,14 +276,5 @@ struct MatrixCommand: AsyncParsableCommand {
                 environment: ProcessInfo.processInfo.environment)
         }
         return code
-    }
-
-    private static func print(_ text: String) throws(HarnessError) -> Int32 {
-        do {
-            try Terminal.results(text)
-        } catch {
-            throw .infrastructure("\(error)")
-        }
-        return 0
     }
 }

@@ -14,67 +14,36 @@ struct MinimiseCommand: AsyncParsableCommand {
             docs/archive.md.
             """)
 
-    @Argument(help: ArgumentHelp("The archive, a .tar.zst of run --archive.", valueName: "archive"))
-    var archive: String
+    @OptionGroup var archives: ReplayArguments
 
     @Option(name: .shortAndLong, help: ArgumentHelp("Where the smaller one goes.", valueName: "dir"))
     var output = "."
-
-    @Option(help: ArgumentHelp("The bundle with the archive's shared parts, if not beside it.", valueName: "file"))
-    var bundle: String?
 
     @Option(
         help: ArgumentHelp(
             "Time for all of it, in seconds; it is enough to go on with what there is.", valueName: "secs"))
     var timeout: Double?
 
-    @Flag(help: "Emulate also where KVM works.")
-    var disableKvm = false
-
     func validate() throws {
-        guard (timeout ?? 1) > 0, (timeout ?? 1) < 1e7 else { throw ValidationError("--timeout wants seconds above 0") }
+        try Limits.check(seconds: [("--timeout", timeout)])
     }
 
     func run() async throws {
-        let code: Int32
-        do {
-            code = try await perform()
-        } catch {
-            code = Terminal.report(error)
-        }
-        Terminal.end(code)
+        await Terminal.carryOut(perform)
     }
 
-    private func perform() async throws(HarnessError) -> Int32 {
-        let environment = ProcessInfo.processInfo.environment
-        let cancellation = try RunCommand.cancellation()
-        Interrupts.stop(cancellation) {}
-        let qemu = try RunCommand.qemu(environment)
+    private func perform(_ cancellation: Cancellation) async throws(HarnessError) -> Int32 {
+        let qemu = try MachineStart.qemu(ProcessInfo.processInfo.environment)
         let options = ArchiveOptions(folder: FilePath(output))
         try options.check()
-        let work = try WorkFolder(environment: environment)
-        defer { work.remove() }
-        let archive = FilePath(archive)
-        let bundle = bundle.map { FilePath($0) }
         let limit = timeout.map { Duration.seconds($0) }
-        let disablesKVM = disableKvm
-        let answer = await Runner.onThread {
-            Result { () throws(HarnessError) -> FilePath? in
-                let replay = try ArchiveReplay(
-                    archive, bundle: bundle, qemu: qemu, folders: Folders(environment: environment),
-                    disablesKVM: disablesKVM, work: work, cancellation: cancellation, log: Terminal.log)
-                for line in replay.description(.again(times: 1)) { Terminal.log("# \(line)") }
-                let minimiser = try ArchiveMinimiser(replay, limit: limit) { Terminal.log("bpftest: \($0)") }
-                return try minimiser.run(into: options.folder)
-            }
+        let path = try await archives.with(qemu, cancellation) { (replay) throws(HarnessError) -> FilePath? in
+            for line in replay.description(.again(times: 1)) { Terminal.log("# \(line)") }
+            let minimiser = try ArchiveMinimiser(replay, limit: limit) { Terminal.log("bpftest: \($0)") }
+            return try minimiser.run(into: options.folder)
         }
-        if cancellation.isCancelled { throw .cancelled }
-        guard let path = try answer.get() else { return 1 }
-        do {
-            try Terminal.results("\(path)\n")
-        } catch {
-            throw .infrastructure("\(error)")
-        }
+        guard let path else { return 1 }
+        try Terminal.show("\(path)\n")
         return 0
     }
 }

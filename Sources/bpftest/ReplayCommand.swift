@@ -13,8 +13,7 @@ struct ReplayCommand: AsyncParsableCommand {
             archive of bpftest's, 3 it could not be run. docs/archive.md.
             """)
 
-    @Argument(help: ArgumentHelp("The archive, a .tar.zst of run --archive.", valueName: "archive"))
-    var archive: String
+    @OptionGroup var archives: ReplayArguments
 
     @Option(help: ArgumentHelp("How often.", valueName: "n"))
     var times = 1
@@ -30,9 +29,6 @@ struct ReplayCommand: AsyncParsableCommand {
 
     @OptionGroup var kernelSources: SourceOptions
 
-    @Option(help: ArgumentHelp("The bundle with the archive's shared parts, if not beside it.", valueName: "file"))
-    var bundle: String?
-
     @Flag(help: "Play its recording back, instruction by instruction.")
     var deterministic = false
 
@@ -47,9 +43,6 @@ struct ReplayCommand: AsyncParsableCommand {
             "Files that the shell finds in the guest, programs with their libraries; =GUEST says where. Repeatable.",
             valueName: "host[=guest]"))
     var file: [String] = []
-
-    @Flag(help: "Emulate also where KVM works.")
-    var disableKvm = false
 
     @Flag(help: "Say what would be run, and run nothing.")
     var dryRun = false
@@ -67,13 +60,7 @@ struct ReplayCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let code: Int32
-        do {
-            code = try await perform()
-        } catch {
-            code = Terminal.report(error)
-        }
-        Terminal.end(code)
+        await Terminal.carryOut(perform)
     }
 
     private var how: ArchiveReplay.How {
@@ -82,50 +69,29 @@ struct ReplayCommand: AsyncParsableCommand {
         return deterministic ? .deterministic : .again(times: times)
     }
 
-    private func perform() async throws(HarnessError) -> Int32 {
+    private func perform(_ cancellation: Cancellation) async throws(HarnessError) -> Int32 {
         let environment = ProcessInfo.processInfo.environment
-        let folders = Folders(environment: environment)
-        let cancellation = try RunCommand.cancellation()
-        Interrupts.stop(cancellation) {}
-        let qemu = try RunCommand.qemu(environment)
-        var other: PreparedKernel?
-        if let kernel {
-            let guestFiles = try GuestFiles.locate(environment: environment)
-            let kernels = try await RunCommand.prepareKernels(
-                [kernel], modules: modules, kernelSources, guestFiles, folders)
-            guard kernels.count == 1 else {
-                throw .usage("--kernel wants one kernel, and \(kernel) is \(kernels.count)")
-            }
-            other = kernels[0]
-        }
-        let how = how
+        let qemu = try MachineStart.qemu(environment)
+        let replacement = try await otherKernel(environment)
+        let (how, dryRun) = (how, dryRun)
         let extra = how == .shell ? try await ArchiveReplay.shell(files: file, environment: environment) : []
-        let work = try WorkFolder(environment: environment)
-        defer { work.remove() }
-        let archive = FilePath(archive)
-        let bundle = bundle.map { FilePath($0) }
-        let (disablesKVM, dryRun) = (disableKvm, dryRun)
-        let replacement = other
-        let answer = await Runner.onThread {
-            Result { () throws(HarnessError) -> Int32 in
-                let replay = try ArchiveReplay(
-                    archive, bundle: bundle, qemu: qemu, folders: folders, disablesKVM: disablesKVM, work: work,
-                    cancellation: cancellation, log: Terminal.log)
-                if let replacement { try replay.take(replacement) }
-                for line in replay.description(how) { Terminal.log("# \(line)") }
-                if dryRun { return 0 }
-                return try replay.run(how, output: Self.print, extra: extra).rawValue
-            }
+        return try await archives.with(qemu, cancellation) { (replay) throws(HarnessError) -> Int32 in
+            if let replacement { try replay.take(replacement) }
+            for line in replay.description(how) { Terminal.log("# \(line)") }
+            if dryRun { return 0 }
+            return try replay.run(how, output: Terminal.show, extra: extra).rawValue
         }
-        if cancellation.isCancelled { throw .cancelled }
-        return try answer.get()
     }
 
-    private static func print(_ text: String) throws(HarnessError) {
-        do {
-            try Terminal.results(text)
-        } catch {
-            throw .infrastructure("\(error)")
+    /// The kernel in place of the archive's; an archive's own needs nothing of the host but QEMU.
+    private func otherKernel(_ environment: [String: String]) async throws(HarnessError) -> PreparedKernel? {
+        guard let kernel else { return nil }
+        let kernels = try await MachineStart.prepare(
+            [kernel], modules: modules, kernelSources, try GuestFiles.locate(environment: environment),
+            Folders(environment: environment))
+        guard kernels.count == 1 else {
+            throw .usage("--kernel wants one kernel, and \(kernel) is \(kernels.count)")
         }
+        return kernels[0]
     }
 }

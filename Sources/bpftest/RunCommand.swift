@@ -144,22 +144,7 @@ struct RunCommand: AsyncParsableCommand {
     @Flag(help: "Leave the machine running after the first failure, until interrupted.")
     var keepVmOnFailure = false
 
-    @Option(
-        help: "The form of the results on stdout: tap (version 14) or ktap.",
-        transform: { text in
-            guard let dialect = TAPDialect(rawValue: text) else { throw ValidationError("--format wants tap or ktap") }
-            return dialect
-        })
-    var format = TAPDialect.tap
-
-    @Option(help: ArgumentHelp("Results as JSON lines too, into a file.", valueName: "file"))
-    var json: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "A report too, when the run has ended: junit, json, markdown, html, tap, ktap. Repeatable.",
-            valueName: "format=file"))
-    var report: [String] = []
+    @OptionGroup var outlets: ResultArguments
 
     @OptionGroup var archives: ArchiveArguments
 
@@ -189,21 +174,18 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     func validate() throws {
-        guard (1...1000).contains(jobs ?? 1) else { throw ValidationError("-j wants 1 to 1000") }
+        try Limits.check(jobs: jobs)
         guard (1...1_000_000).contains(`repeat` ?? 1) else { throw ValidationError("--repeat wants 1 to 1000000") }
         guard (0...1000).contains(reruns) else { throw ValidationError("--reruns wants 0 to 1000") }
-        for (name, value) in [("--timeout", timeout ?? 1), ("-w", caseTimeout ?? 1), ("--boot-timeout", bootTimeout)] {
-            guard value > 0, value < 1e7 else { throw ValidationError("\(name) wants a number of seconds above 0") }
-        }
-        guard (64...65536).contains(memory ?? 256) else { throw ValidationError("--memory wants 64 to 65536 MiB") }
-        guard (1...64).contains(cpus ?? 1) else { throw ValidationError("--cpus wants 1 to 64") }
+        try Limits.check(seconds: [("--timeout", timeout), ("-w", caseTimeout), ("--boot-timeout", bootTimeout)])
+        try Limits.check(memory: memory, cpus: cpus)
         guard !program.isEmpty || file.isEmpty && env.isEmpty else {
             throw ValidationError("--file and --env are for a program behind --")
         }
     }
 
     func run() async throws {
-        await MachineStart.carryOut(perform)
+        await Terminal.carryOut(perform)
     }
 
     private var memoryMiB: Int { memory ?? (selftests == nil ? 256 : Selftests.memoryMiB) }
@@ -258,7 +240,7 @@ struct RunCommand: AsyncParsableCommand {
         }
         let (runner, kernels) = try await start.ready(options)
         if dryRun {
-            for one in kernels { try Self.print(runner.commandLine(one) + "\n") }
+            for one in kernels { try Terminal.show(runner.commandLine(one) + "\n") }
             return 0
         }
 
@@ -307,25 +289,12 @@ struct RunCommand: AsyncParsableCommand {
         return selftests == nil ? try choice().narrowed(selections) : selections
     }
 
-    /// Finds or fetches the kernels, checks what is known of them, and makes their guest images.
-    static func prepareKernels(
-        _ specs: [String], modules: String?, _ sources: SourceOptions, _ guestFiles: GuestFiles, _ folders: Folders
-    ) async throws(HarnessError) -> [PreparedKernel] {
-        var kernels: [PreparedKernel] = []
-        let store = KernelStore(folders: folders, sources: try sources.read()) { Terminal.log("bpftest: \($0)") }
-        for spec in try await store.expand(specs) {
-            kernels.append(try await PreparedKernel.prepare(spec, modules: modules, guestFiles, store))
-        }
-        return kernels
-    }
-
     private func run(
         _ runner: Runner, _ kernels: [PreparedKernel], _ selections: [Selection], _ work: WorkFolder
     ) async throws(HarnessError) -> Int32 {
-        let jsonFile = try json.map { (path) throws(HarnessError) in try ResultFile(path) }
-        let reports = try self.reports()
+        let jsonFile = try outlets.open()
         let archives = try self.archives.options()
-        let dialect = format
+        let (dialect, reports) = (outlets.format, outlets.report)
         let progress = Terminal.showProgress(environment: ProcessInfo.processInfo.environment)
         defer { progress?.ended() }
         let answer = await Runner.onThread {
@@ -369,43 +338,11 @@ struct RunCommand: AsyncParsableCommand {
         return try answer.get().exitCode
     }
 
-    private func reports() throws(HarnessError) -> [ReportTarget] {
-        try report.map { (text) throws(HarnessError) -> ReportTarget in
-            let target = try ReportTarget(argument: text)
-            try target.check()
-            return target
-        }
-    }
-
     private func show(_ selections: [Selection]) throws(HarnessError) -> Int32 {
         for selection in selections {
-            for one in selection.cases { try Self.print("\(selection.name(of: one.id))\n") }
+            for one in selection.cases { try Terminal.show("\(selection.name(of: one.id))\n") }
         }
         return 0
-    }
-
-    static func cancellation() throws(HarnessError) -> Cancellation {
-        do {
-            return try Cancellation()
-        } catch {
-            throw .infrastructure("eventfd: \(error)")
-        }
-    }
-
-    static func qemu(_ environment: [String: String]) throws(HarnessError) -> QEMU {
-        do {
-            return try QEMU.find(environment: environment)
-        } catch {
-            throw .infrastructure("\(error)")
-        }
-    }
-
-    private static func print(_ text: String) throws(HarnessError) {
-        do {
-            try Terminal.results(text)
-        } catch {
-            throw .infrastructure("\(error)")
-        }
     }
 }
 

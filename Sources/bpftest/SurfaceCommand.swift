@@ -20,6 +20,7 @@ struct SurfaceCommand: AsyncParsableCommand {
                                                     one page for several kernels
               bpftest surface -k 6.1 -k 7.2 --check prog.bpf.o
                                                     where its programs load, and what is missing where they do not
+              bpftest surface --check prog.bpf.o    on the kernels of bpftest.toml
 
             Exit status: 0; 1 with --fail-on-break where a helper or a number is gone, and with --check where a \
             program does not load; 2 wrong call, 3 trouble of bpftest or its machines. The JSON is described in docs/surface-format.md.
@@ -53,6 +54,12 @@ struct SurfaceCommand: AsyncParsableCommand {
             valueName: "object"))
     var check: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Where no kernel is named: those of this configuration; \(MatrixConfig.usualName) without it.",
+            valueName: "file"))
+    var config: String?
+
     @Option(help: "How to say it: \(Format.allCases.map(\.rawValue).joined(separator: ", ")).")
     var format = Format.table
 
@@ -69,10 +76,19 @@ struct SurfaceCommand: AsyncParsableCommand {
 
     private var specs: [String] { kernels + kernel }
 
+    /// Where kernels stand when none is named.
+    private var configuration: String? {
+        guard specs.isEmpty else { return nil }
+        return config ?? (FileManager.default.fileExists(atPath: MatrixConfig.usualName) ? MatrixConfig.usualName : nil)
+    }
+
     func validate() throws {
-        guard !specs.isEmpty else { throw ValidationError("of which kernel? bpftest surface 6.12") }
-        guard jobs ?? 1 > 0 else { throw ValidationError("-j wants 1 or more") }
-        guard timeout > 0, timeout < 1e7 else { throw ValidationError("-w wants a number of seconds above 0") }
+        guard !specs.isEmpty || configuration != nil else {
+            throw ValidationError("of which kernel? bpftest surface 6.12")
+        }
+        guard specs.isEmpty || config == nil else { throw ValidationError("--config is for where no kernel is named") }
+        try Limits.check(jobs: jobs)
+        try Limits.check(seconds: [("-w", timeout)])
         if !check.isEmpty {
             guard diff == nil else { throw ValidationError("--check and --diff are two questions: ask one") }
             guard format != .markdown else { throw ValidationError("--check is a table or JSON") }
@@ -92,12 +108,18 @@ struct SurfaceCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        await MachineStart.carryOut(perform)
+        await Terminal.carryOut(perform)
     }
 
     private func perform(_ cancellation: Cancellation) async throws(HarnessError) -> Int32 {
+        try SurfaceReader.require(check)
         let work = try WorkFolder(environment: ProcessInfo.processInfo.environment)
         defer { work.remove() }
+        var (specs, machines) = (specs, machines)
+        if let configuration {
+            specs = try MatrixConfig.read(FilePath(configuration)).kernels
+            machines.kernelSources.sources.append(configuration)
+        }
         let asked = SurfaceSources(specs + (diff.map { [$0] } ?? []))
         let surfaces: [Surface]
         if asked.kernels.isEmpty {
@@ -111,9 +133,9 @@ struct SurfaceCommand: AsyncParsableCommand {
         }
         if diff != nil { return try show(SurfaceDiff(from: surfaces[0], to: surfaces[1])) }
         switch format {
-        case .table: try show(SurfaceText.table(surfaces[0]))
-        case .json: try show(try surfaces[0].json())
-        case .markdown: try show(SurfacePage.markdown(surfaces))
+        case .table: try Terminal.show(SurfaceText.table(surfaces[0]))
+        case .json: try Terminal.show(try surfaces[0].json())
+        case .markdown: try Terminal.show(SurfacePage.markdown(surfaces))
         }
         return 0
     }
@@ -127,20 +149,12 @@ struct SurfaceCommand: AsyncParsableCommand {
     }
 
     private func show(_ diff: SurfaceDiff) throws(HarnessError) -> Int32 {
-        try show(format == .json ? try diff.json() : SurfaceText.table(diff))
+        try Terminal.show(format == .json ? try diff.json() : SurfaceText.table(diff))
         return failOnBreak && diff.breaksABI ? 1 : 0
     }
 
     private func show(_ report: CheckReport) throws(HarnessError) -> Int32 {
-        try show(format == .json ? try report.json() : CheckText.table(report))
+        try Terminal.show(format == .json ? try report.json() : CheckText.table(report))
         return report.allLoad ? 0 : 1
-    }
-
-    private func show(_ text: String) throws(HarnessError) {
-        do {
-            try Terminal.results(text)
-        } catch {
-            throw .infrastructure("\(error)")
-        }
     }
 }

@@ -21,15 +21,70 @@ enum Terminal {
 
     /// A line for a person, on stderr. A reader that is gone is no reason to stop.
     static func log(_ text: String) {
-        let line = Data((text.hasSuffix("\n") ? text : text + "\n").utf8)
-        guard let progress = progress.withLock({ $0 }) else { return FileHandle.standardError.write(line) }
-        progress.interleave { FileHandle.standardError.write(line) }
+        let line = text.hasSuffix("\n") ? text : text + "\n"
+        // FileHandle would end the process with a trap.
+        let write = { _ = try? Output.write(line, to: 2) }
+        guard let progress = progress.withLock({ $0 }) else { return write() }
+        progress.interleave { write() }
     }
 
     /// Writes results; what cannot be written is an error, since nobody would see it otherwise.
     static func results(_ text: String) throws {
         guard isatty(1) == 1, let progress = progress.withLock({ $0 }) else { return try Output.write(text, to: 1) }
         try progress.interleave(endsLine: text.hasSuffix("\n")) { try Output.write(text, to: 1) }
+    }
+
+    /// Results that cannot be written are trouble of ours.
+    static func show(_ text: String) throws(HarnessError) {
+        do {
+            try results(text)
+        } catch {
+            throw .infrastructure("\(error)")
+        }
+    }
+
+    /// Runs a command to its end, and bpftest with it: what went wrong is said on stderr and has its exit status.
+    ///
+    /// An interruption shows as the stop sign and as the cancellation of the task that the command runs in.
+    static func carryOut(
+        _ command: @escaping @Sendable (Cancellation) async throws(HarnessError) -> Int32
+    ) async -> Never {
+        let code: Int32
+        do throws(HarnessError) {
+            let cancellation = try stopSign()
+            let task = Task { () -> Result<Int32, HarnessError> in
+                do throws(HarnessError) {
+                    return .success(try await command(cancellation))
+                } catch {
+                    return .failure(error)
+                }
+            }
+            Interrupts.stop(cancellation) { task.cancel() }
+            let result = await task.value
+            // ^C at a terminal reaches apt and its like too: what they complain about then is no news.
+            if case .failure = result, cancellation.isCancelled { throw .cancelled }
+            code = try result.get()
+        } catch {
+            code = report(error)
+        }
+        end(code)
+    }
+
+    /// bpftest itself, for whoever starts it.
+    static func executable() throws(HarnessError) -> FilePath {
+        do {
+            return FilePath(try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
+        } catch {
+            throw .infrastructure("/proc/self/exe: \(error)")
+        }
+    }
+
+    private static func stopSign() throws(HarnessError) -> Cancellation {
+        do {
+            return try Cancellation()
+        } catch {
+            throw .infrastructure("eventfd: \(error)")
+        }
     }
 
     static func end(_ code: Int32) -> Never {
@@ -51,6 +106,11 @@ enum Terminal {
             return 130
         }
     }
+}
+
+/// A path that means the same in every folder.
+func absolutePath(_ path: String) -> String {
+    path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
 }
 
 /// Text to a descriptor, whole or not at all successful.

@@ -54,6 +54,23 @@ extension MachineTests {
             try command.expectNothingLeft()
         }
 
+        /// `bpftest … 2>&1 | head`: whoever stops reading leaves an exit status, and no trap.
+        @Test(
+            arguments: [
+                (["kernels", "prune", "no.such"], 2), (["bisect", "--script", "mprog.tcx"], 3),
+            ] as [([String], Int)])
+        func nobodyReadsAnyMore(_ arguments: [String], _ status: Int) throws {
+            /// The end that is written to; the other one is closed with the pair.
+            func writer() throws -> OwnedFD {
+                let pair = try Descriptors.pipe()
+                return pair.second
+            }
+            let output = try writer()
+            let command = try Command()
+            try command.start(arguments, terminal: output.raw)
+            #expect(try command.finish() == .exited(status))
+        }
+
         @Test func bailsOutWhenTheJSONFileIsFull() throws {
             let command = try Command()
             let end = try command.run(["run", "-k", "6.12", "--json=/dev/full", Self.quick])

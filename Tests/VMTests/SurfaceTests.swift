@@ -87,6 +87,9 @@ extension MachineTests {
             (["surface", "/nowhere.json"], "/nowhere.json cannot be read"),
             (["surface", "a.json", "--check", "x.o"], "wants kernels"),
             (["surface", "6.1", "--diff", "6.12", "--check", "x.o"], "two questions"),
+            (["surface", "6.1", "--check", "/nowhere.bpf.o"], "/nowhere.bpf.o does not exist"),
+            (["surface", "6.1", "--config", "x.toml", "--check", "x.o"], "where no kernel is named"),
+            (["surface", "--config", "/nowhere.toml", "--format", "markdown"], "/nowhere.toml cannot be read"),
         ])
         func wrongCalls(_ arguments: [String], _ reason: String) throws {
             let command = try Command()
