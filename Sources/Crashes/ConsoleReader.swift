@@ -139,6 +139,8 @@ public struct ConsoleReader: Sendable {
                 return false
             }
             stored[index].complaint.kind = .refcount
+            // As in front of 6.19, it is the message that tells what it is.
+            stored[index].complaint.headline = complaint.lines.count
         case (.oomKill, .oomKill): break
         case (.unregisterNetdevice, .unregisterNetdevice), (.kmemleak, .kmemleak): return false
         default: return false

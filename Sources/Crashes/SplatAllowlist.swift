@@ -23,6 +23,9 @@ public struct SplatAllowlist: Sendable {
 
     public var isEmpty: Bool { entries.isEmpty }
 
+    /// Its expressions, in their order.
+    public var patterns: [String] { entries.map(\.pattern) }
+
     public init() {}
 
     /// - Throws: the first line that is no expression.
@@ -55,6 +58,9 @@ public struct SplatAllowlist: Sendable {
         let title = complaint.title
         return entries.first { $0.expression.matches(complaint.firstLine) || $0.expression.matches(title) }?.pattern
     }
+
+    /// Whether a line may come, by itself: the title of the complaint that it begins is not known.
+    public func allows(line: String) -> Bool { entries.contains { $0.expression.matches(line) } }
 
     /// A compiled POSIX expression.
     @safe private final class Expression: @unchecked Sendable {

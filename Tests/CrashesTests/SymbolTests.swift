@@ -212,6 +212,28 @@ import Testing
         #expect(reader.take().isEmpty)
     }
 
+    /// It is the message that tells what it is, in front of the place or, since 6.19, behind it.
+    @Test(arguments: [
+        [
+            "refcount_t: underflow; use-after-free.",
+            "WARNING: CPU: 0 PID: 61 at lib/refcount.c:28 refcount_warn_saturate+0xd8/0xe0",
+        ],
+        [
+            "WARNING: lib/refcount.c:28 at refcount_warn_saturate+0xd8/0xe0, CPU#0: agent/61",
+            "refcount_t: underflow; use-after-free.",
+        ],
+    ]) func messagesOfRefcounts(_ lines: [String]) throws {
+        let all = ["------------[ cut here ]------------"] + lines + ["---[ end trace 0 ]---"]
+        #expect(read(all, allowlist: try SplatAllowlist("^refcount_t: underflow")).complaints.isEmpty)
+        #expect(read(all, allowlist: try SplatAllowlist("^refcount_t: saturated")).complaints.count == 1)
+    }
+
+    @Test func aLineByItself() throws {
+        let list = try SplatAllowlist("# c\na+b\n^c")
+        #expect(list.patterns == ["a+b", "^c"])
+        #expect(list.allows(line: "xaab") && list.allows(line: "c") && !list.allows(line: "xc"))
+    }
+
     @Test(arguments: [("a\n(b", 2, "(b"), ("[", 1, "["), ("# c\n.*", 2, ".*"), ("x|", 1, "x|")])
     func aBadLineIsNamed(_ text: String, _ line: Int, _ pattern: String) throws {
         let mistake = try #require(throws: SplatAllowlist.Mistake.self) { _ = try SplatAllowlist(text) }

@@ -78,6 +78,13 @@ import Testing
                 "general protection fault in bpf_x"
             ),
             (["Oops: Oops: 0002 [#1] SMP", "RIP: 0010:bpf_x+0x1c/0x30"], "oops in bpf_x"),
+            // An allocator warns of what it is asked for: by whom is what it is called by, also where it is a module.
+            (
+                [
+                    "WARNING: mm/slub.c:5023 at __kvmalloc_node_noprof+0x52a/0x640, CPU#0: agent/61", "Call Trace:",
+                    " <TASK>", " nf_ct_alloc_hashtable+0x45/0x90 [nf_conntrack]", " </TASK>",
+                ], "WARNING in nf_ct_alloc_hashtable"
+            ),
             (["Oops: divide error: 0000 [#1] SMP", "RIP: 0010:bpf_x+0x1c/0x30"], "divide error in bpf_x"),
             (
                 ["kernel BUG at net/core/dev.c:1234!", "Oops: invalid opcode: 0000 [#1]", "RIP: 0010:dev_x+0x1c/0x30"],
