@@ -94,7 +94,7 @@ let package = Package(
 
         // The host's side.
         .systemLibrary(name: "CArchive", providers: [.apt(["libzstd-dev", "libmd-dev"])]),
-        .target(name: "Archives", dependencies: ["CArchive", "LinuxIO", system], swiftSettings: strict),
+        .target(name: "Archives", dependencies: ["CArchive", "Crashes", "LinuxIO", system], swiftSettings: strict),
         .target(
             name: "VMRunner", dependencies: ["GuestProtocol", "LinuxIO", "CLinux", system], swiftSettings: strict),
         .target(name: "Crashes", swiftSettings: strict),
@@ -136,7 +136,7 @@ let package = Package(
         .testTarget(
             name: "HarnessTests",
             dependencies: [
-                "Harness", "Archives", "VMRunner", "TAP", "GuestProtocol", "LinuxIO", "BTF", system,
+                "Harness", "Archives", "Crashes", "VMRunner", "TAP", "GuestProtocol", "LinuxIO", "BTF", system,
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             swiftSettings: strict),

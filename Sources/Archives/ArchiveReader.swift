@@ -25,19 +25,22 @@ public final class ArchiveReader {
         var status = stat()
         guard unsafe fstat(file.raw, &status) == 0 else { throw .system("\(name) cannot be read", .last) }
         guard status.st_mode & S_IFMT == S_IFREG else { throw .refused("\(name) is no file") }
-        manifest = try Self.scan(file.raw, name, format, compressedSize: Int(status.st_size)) { _, _, _ in }
+        manifest = try Self.scan(file.raw, name, format, compressedSize: Int(status.st_size)) { _, _ in }
     }
 
     /// Goes through an archive, and checks everything on the way.
     ///
-    /// - Parameter body: gets each part's bytes, piece by piece; an empty piece before the first.
+    /// - Parameters:
+    ///   - known: the manifest that it had before; nil: it is read for the first time.
+    ///   - body: gets each part's bytes, piece by piece; an empty piece before the first.
     private static func scan(
-        _ file: CInt, _ name: String, _ format: String, compressedSize: Int,
-        _ body: (Manifest, Manifest.Part, ArraySlice<UInt8>) throws(ArchiveError) -> Void
+        _ file: CInt, _ name: String, _ format: String, compressedSize: Int, known: Manifest? = nil,
+        _ body: (Manifest.Part, ArraySlice<UInt8>) throws(ArchiveError) -> Void
     ) throws(ArchiveError) -> Manifest {
-        let zstd = try ZstdReader(file: file, name: name)
+        let zstd = try ZstdReader(file: file, name: name, size: compressedSize)
         var block = [UInt8](repeating: 0, count: TarHeader.blockSize)
         let manifest = try readManifest(zstd, &block, name, format)
+        guard manifest == known ?? manifest else { throw .refused("\(name) changed while it was read") }
         let own = manifest.parts.filter { $0.shared != true }
         let total = own.reduce(0) { $0 + $1.size }
         guard total <= ArchiveLayout.ratioAllowance + compressedSize * ArchiveLayout.ratioLimit else {
@@ -58,16 +61,14 @@ public final class ArchiveReader {
             guard header.size == part.size else {
                 throw .refused("\(name): \(path) has \(header.size) bytes, and by the manifest \(part.size)")
             }
-            try body(manifest, part, [])
+            try body(part, [])
             var digest = Digest()
             var left = part.size
             while left > 0 {
                 let count = min(left, chunk.count)
-                guard try zstd.read(into: &chunk, count: count) == count else {
-                    throw .refused("\(name) is cut off in \(path)")
-                }
+                try fill(&chunk, count, zstd, name, " in \(path)")
                 digest.update(chunk[..<count])
-                try body(manifest, part, chunk[..<count])
+                try body(part, chunk[..<count])
                 left -= count
             }
             guard digest.finish() == part.sha256 else {
@@ -80,11 +81,17 @@ public final class ArchiveReader {
             throw .refused(
                 done.contains(path) ? "\(name): \(path) is in it twice" : "\(name): \(path) is not in the manifest")
         }
-        guard try zstd.read(into: &block, count: block.count) == block.count, block.allSatisfy({ $0 == 0 }) else {
-            throw .refused("\(name) is cut off at its end")
-        }
+        try fill(&block, block.count, zstd, name, " at its end")
+        guard block.allSatisfy({ $0 == 0 }) else { throw .refused("\(name) goes on behind its end") }
         try zstd.expectEnd()
         return manifest
+    }
+
+    /// Reads so many bytes, and not fewer.
+    private static func fill(
+        _ buffer: inout [UInt8], _ count: Int, _ zstd: ZstdReader, _ name: String, _ place: String = ""
+    ) throws(ArchiveError) {
+        guard try zstd.read(into: &buffer, count: count) == count else { throw .refused("\(name) is cut off\(place)") }
     }
 
     private static func readManifest(
@@ -95,16 +102,14 @@ public final class ArchiveReader {
         if header.name.hasPrefix("/") || parts.contains("..") {
             throw .refused("\(name): \(ArchiveLayout.refusal(of: header.name))")
         }
-        guard parts.count == 2, ArchiveLayout.isPlain(parts[0]), parts[1] == ArchiveLayout.manifest else {
+        guard parts.count == 2, parts[1] == ArchiveLayout.manifest else {
             throw .refused("\(name) does not begin with a manifest: it is no archive of bpftest's")
         }
         guard header.size <= ArchiveLayout.manifestLimit else {
             throw .refused("\(name): a manifest of \(header.size) bytes; \(ArchiveLayout.manifestLimit) are the limit")
         }
         var text = [UInt8](repeating: 0, count: header.size)
-        guard try zstd.read(into: &text, count: text.count) == text.count else {
-            throw .refused("\(name) is cut off in its manifest")
-        }
+        try fill(&text, text.count, zstd, name, " in its manifest")
         try skipPadding(zstd, header.size, &block, name)
         let manifest = try Manifest(decoding: text, in: name, format: format)
         guard manifest.name == parts[0] else {
@@ -117,9 +122,7 @@ public final class ArchiveReader {
     private static func next(
         _ zstd: ZstdReader, _ block: inout [UInt8], _ name: String
     ) throws(ArchiveError) -> TarHeader? {
-        guard try zstd.read(into: &block, count: block.count) == block.count else {
-            throw .refused("\(name) is cut off")
-        }
+        try fill(&block, block.count, zstd, name)
         if block.allSatisfy({ $0 == 0 }) { return nil }
         return try TarHeader(decoding: block, in: name)
     }
@@ -141,7 +144,7 @@ public final class ArchiveReader {
     ) throws(ArchiveError) {
         let count = TarHeader.padding(size)
         guard count > 0 else { return }
-        guard try zstd.read(into: &block, count: count) == count else { throw .refused("\(name) is cut off") }
+        try fill(&block, count, zstd, name)
         guard block[..<count].allSatisfy({ $0 == 0 }) else { throw .refused("\(name) has something between its files") }
     }
 
@@ -169,10 +172,9 @@ public final class ArchiveReader {
     private func extract(into target: FreshFolder, only wanted: Set<String>? = nil) throws(ArchiveError) {
         var status = stat()
         guard unsafe fstat(file.raw, &status) == 0 else { throw .system("\(path) cannot be read", .last) }
-        let known = manifest
-        let again = try Self.scan(file.raw, path.string, known.format, compressedSize: Int(status.st_size)) {
-            manifest, part, bytes throws(ArchiveError) in
-            guard manifest == known else { throw .refused("\(path) changed while it was read") }
+        _ = try Self.scan(
+            file.raw, path.string, manifest.format, compressedSize: Int(status.st_size), known: manifest
+        ) { part, bytes throws(ArchiveError) in
             if let wanted, !wanted.contains(part.path) { return }
             if bytes.isEmpty {
                 try target.create(part.path, isExecutable: part.path == ArchiveLayout.script)
@@ -180,7 +182,6 @@ public final class ArchiveReader {
                 try target.write(bytes)
             }
         }
-        guard again == known else { throw .refused("\(path) changed while it was read") }
     }
 
     private func extractShared(from file: FilePath, _ name: String, into target: FreshFolder) throws(ArchiveError) {
@@ -220,10 +221,16 @@ final class FreshFolder {
         self.path = path
         guard unsafe mkdir(path.string, 0o700) == 0 else { throw .system("\(path) cannot be made", .last) }
         do {
-            root = try Descriptors.open(path.string, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            root = try Self.folder(path.string, in: AT_FDCWD)
         } catch {
             throw .system("\(path) cannot be opened", error)
         }
+    }
+
+    /// Opens a folder that is one: neither a link to one, nor a fifo that waits for its writer.
+    private static func folder(_ name: String, in folder: CInt) throws(Errno) -> OwnedFD {
+        let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+        return OwnedFD(adopting: try Errno.check(unsafe openat(folder, name, flags)))
     }
 
     /// Begins a file; its folders are made one by one, and each is opened without following links.
@@ -237,11 +244,11 @@ final class FreshFolder {
             for part in parts.dropLast() {
                 below += below.isEmpty ? part : "/" + part
                 if unsafe mkdirat(folder.file.raw, part, 0o700) == 0 { folders.append(below) }
-                let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
-                folder = Holder(OwnedFD(adopting: try Errno.check(unsafe openat(folder.file.raw, part, flags))))
+                folder = Holder(try Self.folder(part, in: folder.file.raw))
             }
             guard let last = parts.last else { return }
-            let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+            // What is there already, a link too, is an error.
+            let flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC
             let mode: mode_t = isExecutable ? 0o700 : 0o600
             open = Holder(OwnedFD(adopting: try Errno.check(unsafe openat(folder.file.raw, last, flags, mode))))
             made.append(name)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Crashes
 
 /// What tells one failure from another: a case that misses a file fails too, but for another reason.
 public struct FailureSignature: Sendable, Equatable {
@@ -7,13 +8,14 @@ public struct FailureSignature: Sendable, Equatable {
 
     /// - Parameters:
     ///   - console: of a machine in which it failed.
-    ///   - verdict: what `Judgement.judge` said about it.
-    public init(_ console: String, _ verdict: Judgement) {
+    ///   - verdict: what `Judgement.judge` said about it, by `judge`.
+    public init(_ console: String, _ verdict: Judgement, _ judge: Manifest.Judge) {
+        let allowlist = judge.allowlist
         let all = Judgement.lines(console)
         let start = all.firstIndex { $0.hasPrefix("[") && $0.contains(Judgement.mark + "start") } ?? all.endIndex
         let rest = all[start...]
-        if let complaint = rest.first(where: Judgement.isComplaint) {
-            kind = "complaint " + Self.withoutNumbers(Judgement.withoutTime(complaint))
+        if let complaint = rest.first(where: { Judgement.isComplaint($0, allowlist) }) {
+            kind = "complaint " + Self.withoutNumbers(ConsoleLine(complaint).text)
             lines = []
             return
         }

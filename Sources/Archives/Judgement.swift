@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+internal import Crashes
 
 /// What the console of an archive's machine says about the failure. `repro.sh` comes to the same in shell.
 public struct Judgement: Sendable, Equatable {
@@ -21,6 +22,8 @@ public struct Judgement: Sendable, Equatable {
     public var answer: Answer
     /// One sentence.
     public var reason: String
+    /// The kernel's complaint, where it is the reason.
+    public private(set) var complaint: String?
 
     public init(_ answer: Answer, _ reason: String) {
         (self.answer, self.reason) = (answer, reason)
@@ -33,7 +36,7 @@ public struct Judgement: Sendable, Equatable {
     ///
     /// What Crashes takes for a complaint, without its grammar: a test compares them. Of kmemleak it is the object that
     /// counts, which the agent tells behind a case: what the kernel says of its own scans may be what its boot has left
-    /// behind.
+    /// behind. "Killed process" is not among them: the kernel says it behind "invoked oom-killer".
     ///
     /// - Source: kernel/panic.c, lib/bug.c, mm/kasan, mm/kfence, mm/kmemleak.c, kernel/rcu, kernel/watchdog.c,
     ///   kernel/hung_task.c, kernel/locking/lockdep.c, lib/ubsan.c, lib/refcount.c, arch/x86/kernel/traps.c.
@@ -47,8 +50,10 @@ public struct Judgement: Sendable, Equatable {
         "kernel BUG at", "INFO: rcu_", "rcu: INFO: ", "INFO: task ", "refcount_t: ", "Unable to handle kernel",
         "Internal error: ", "unregister_netdevice: waiting for", "unreferenced object 0x", "stack segment: ",
         "double fault: ", "PANIC: double fault", "divide error: ", "invalid opcode: ", "int3: ",
-        "detected hard LOCKUP", "invoked oom-killer: ", "ut of memory: Killed process ",
+        "detected hard LOCKUP", "invoked oom-killer: ",
     ]
+    /// The WARNING beside each `refcount_t: ` line: it is that line that tells what it is.
+    static let companion = "refcount_warn_saturate+"
 
     /// Judges.
     ///
@@ -62,8 +67,12 @@ public struct Judgement: Sendable, Equatable {
         }
         if judge.kind == .boot { return Judgement(.notAgain, "the kernel booted") }
         let rest = lines[start...]
-        if let found = rest.first(where: isComplaint) {
-            return Judgement(.again, "the kernel complained: \(printable(withoutTime(found), limit: 300))")
+        let allowlist = judge.allowlist
+        if let found = rest.first(where: { isComplaint($0, allowlist) }) {
+            let text = printable(ConsoleLine(found).text, limit: 300)
+            var verdict = Judgement(.again, "the kernel complained: \(text)")
+            verdict.complaint = text
+            return verdict
         }
         let own = rest.filter { $0.hasPrefix("[") }.compactMap { line in
             line.firstRange(of: mark).map { String(line[$0.upperBound...]) }
@@ -95,25 +104,23 @@ public struct Judgement: Sendable, Equatable {
         return Judgement(isGood ? .notAgain : .again, "the program \(end)")
     }
 
-    /// The console's lines, without carriage returns: Swift takes one with its newline for a character of its own.
-    static func lines(_ console: String) -> [String] {
+    /// The console's lines, without carriage returns: Swift takes one with its newline for a character of its own. And
+    /// without NUL, as in the script: grep takes what has one for no text.
+    public static func lines(_ console: String) -> [String] {
         console.unicodeScalars.split(separator: "\n").map { line in
-            String(String.UnicodeScalarView(line.filter { $0 != "\r" }))
+            String(String.UnicodeScalarView(line.filter { $0 != "\r" && $0 != "\0" }))
         }
     }
+
+    /// Characters of a line that are looked at; printk's have 1,024 bytes at most.
+    static let lineLimit = 4096
 
     /// What a program prints is not the kernel's word: that has a time stamp.
-    static func isComplaint(_ line: String) -> Bool {
-        line.hasPrefix("[") && !line.contains(mark) && complaints.contains { line.contains($0) }
-    }
-
-    /// Drops `[    1.234567] ` and `[  T123] ` from the start.
-    static func withoutTime(_ line: String) -> String {
-        var rest = line[...]
-        while rest.hasPrefix("["), let end = rest.firstIndex(of: "]") {
-            rest = rest[rest.index(after: end)...].drop { $0 == " " }
-        }
-        return String(rest)
+    static func isComplaint(_ line: String, _ allowlist: SplatAllowlist) -> Bool {
+        guard line.hasPrefix("["), !line.contains(mark), !line.contains(companion),
+            complaints.contains(where: { line.contains($0) })
+        else { return false }
+        return allowlist.isEmpty || !allowlist.allows(line: String(ConsoleLine(line).text.prefix(lineLimit)))
     }
 }
 
@@ -123,17 +130,17 @@ public struct JobProgress: Sendable {
     /// The kernel has complained since: whatever comes, the failure has happened.
     public private(set) var hasComplained = false
     public private(set) var hasEnded = false
+    private let allowlist: SplatAllowlist
     private var partial: [UInt8] = []
 
-    /// What is longer is a complaint by its beginning, or none.
-    private static let lineLimit = 4096
-
-    public init() {}
+    public init(_ judge: Manifest.Judge) {
+        allowlist = judge.allowlist
+    }
 
     public mutating func read(_ bytes: some Sequence<UInt8>) {
-        for byte in bytes {
+        for byte in bytes where byte != 0x0d && byte != 0 {
             if byte != 0x0a {
-                if partial.count < Self.lineLimit { partial.append(byte) }
+                if partial.count < Judgement.lineLimit { partial.append(byte) }
                 continue
             }
             read(line: String(decoding: partial, as: UTF8.self))
@@ -148,7 +155,7 @@ public struct JobProgress: Sendable {
         } else if line.contains(Judgement.mark) {
             hasEnded = hasEnded || line.contains(Judgement.mark + "ended ")
         } else {
-            hasComplained = hasComplained || Judgement.isComplaint(line)
+            hasComplained = hasComplained || Judgement.isComplaint(line, allowlist)
         }
     }
 }

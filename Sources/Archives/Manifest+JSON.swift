@@ -25,10 +25,12 @@ extension Manifest {
         guard head.format == format else {
             throw .refused("\(archive) is a \(printable(head.format, limit: 40)), not a \(format)")
         }
-        guard head.version == Self.version else {
-            let advice = head.version > Self.version ? ": a newer bpftest wrote it" : ""
+        let known = Self.versions
+        guard known.contains(head.version) else {
+            let advice = head.version > known.upperBound ? ": a newer bpftest wrote it" : ""
             throw .refused(
-                "\(archive) has version \(head.version), and this bpftest reads version \(Self.version)\(advice)")
+                "\(archive) has version \(head.version), and this bpftest reads \(known.lowerBound) to "
+                    + "\(known.upperBound)\(advice)")
         }
         do {
             self = try JSONDecoder().decode(Self.self, from: data)
@@ -79,6 +81,7 @@ extension Manifest {
             throw refuse("failure, machine, calls or judge is missing")
         }
         if let wrong = machine.problem ?? judge.problem { throw refuse(wrong) }
+        guard judge.allowed == nil || version > 1 else { throw refuse("allowed is of version 2") }
     }
 }
 
@@ -100,6 +103,16 @@ extension Manifest.Judge {
     fileprivate var problem: String? {
         if !(1...1_000_000).contains(seconds) { return "seconds is \(seconds); 1 to 1000000 are possible" }
         if !(1...1_000_000).contains(limit) { return "limit is \(limit); 1 to 1000000 are possible" }
+        if let allowed {
+            if !(1...AllowedComplaints.countLimit).contains(allowed.count) {
+                return "allowed has \(allowed.count) expressions; 1 to \(AllowedComplaints.countLimit) are possible"
+            }
+            for pattern in allowed {
+                if let why = AllowedComplaints.problem(pattern) {
+                    return "allowed: '\(printable(pattern, limit: 100))' \(why)"
+                }
+            }
+        }
         return nil
     }
 }

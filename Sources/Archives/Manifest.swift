@@ -2,8 +2,9 @@
 
 /// What an archive is about, and what is in it: its first file, `manifest.json`. docs/archive.md has the fields.
 public struct Manifest: Codable, Sendable, Equatable {
-    /// Grows when an old reader would misread a new archive.
-    public static let version = 1
+    /// Versions that are read. One is written that says no more than an archive needs: a reader passes over keys that it
+    /// does not know, so what it must not pass over takes a version that it does not know.
+    public static let versions = 1...2
     public static let format = "bpftest-archive"
     public static let bundleFormat = "bpftest-bundle"
 
@@ -15,7 +16,9 @@ public struct Manifest: Codable, Sendable, Equatable {
     public var failure: Failure?
     public var machine: Machine?
     public var calls: [Call]?
-    public var judge: Judge?
+    public var judge: Judge? {
+        didSet { version = judge?.allowed == nil ? 1 : 2 }
+    }
     /// Versions: bpftest, qemu.
     public var versions: [String: String]
     public var seeds: [String: String]
@@ -108,9 +111,13 @@ public struct Manifest: Codable, Sendable, Equatable {
         public var seconds: Int
         /// Seconds for all of it, from outside.
         public var limit: Int
+        /// Complaints of the kernel that may come: extended regular expressions, looked for in a line without its time
+        /// stamp. Nil, and not empty: there are none. Since version 2.
+        public var allowed: [String]?
 
-        public init(kind: Kind, watch: String, seconds: Int, limit: Int) {
+        public init(kind: Kind, watch: String, seconds: Int, limit: Int, allowed: [String]? = nil) {
             (self.kind, self.watch, self.seconds, self.limit) = (kind, watch, seconds, limit)
+            self.allowed = allowed
         }
     }
 
@@ -138,7 +145,7 @@ public struct Manifest: Codable, Sendable, Equatable {
 
     public init(format: String = Self.format, name: String, parts: [Part] = []) {
         self.format = format
-        version = Self.version
+        version = 1
         self.name = name
         versions = [:]
         seeds = [:]

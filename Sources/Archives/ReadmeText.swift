@@ -54,7 +54,7 @@ public enum ReadmeText {
                 bpftest replay --kernel ~/linux \(manifest.name).tar.zst
                 bpftest replay --gdb \(manifest.name).tar.zst
 
-            How it is told that it failed: \(judgement(judge.kind))
+            How it is told that it failed: \(judgement(judge.kind))\(allowed(judge.allowed))
             \(bundle ?? "")
             What is in this folder:
 
@@ -68,6 +68,12 @@ public enum ReadmeText {
         return "\nWhen this was packed it was tried \(tried.times == 1 ? "once" : "\(tried.times) times"), and failed "
             + (tried.failed == tried.times
                 ? (tried.times == 1 ? "again.\n" : "each time.\n") : "\(tried.failed) times.\n")
+    }
+
+    private static func allowed(_ patterns: [String]?) -> String {
+        guard let patterns else { return "" }
+        return "\nWhat the kernel says does not count where one of these (grep -E) is found in it:\n"
+            + patterns.map { "\n  \(printable($0, limit: 110))" }.joined()
     }
 
     private static func judgement(_ kind: Manifest.Judge.Kind) -> String {

@@ -23,6 +23,8 @@ public enum ReproScript {
         }
         let cards = machine.cards.isEmpty ? "" : machine.cards.joined(separator: " ")
         let patterns = Judgement.complaints.map { "-e \(shellWord($0))" }.joined(separator: " ")
+        let allowed = (judge.allowed ?? []).map { "-e \(shellWord($0))" }.joined(separator: " ")
+        let pass = allowed.isEmpty ? "" : "\n\t\tgrep -E -v \(allowed) |"
         let folder = manifest.bundle.map { "$here/../\($0)/boot" } ?? "$here/boot"
         return """
             #!/bin/sh
@@ -37,6 +39,9 @@ public enum ReproScript {
             #
             # Exit status: 1 the failure happened again, 0 it did not, 3 it could not be run.
             set -u
+            # A console is bytes: in other locales grep takes some of them for no text.
+            LC_ALL=C
+            export LC_ALL
             here=$(cd "$(dirname "$0")" && pwd) || exit 3
             boot="\(folder)"
             qemu=${QEMU:-qemu-system-x86_64}
@@ -80,10 +85,12 @@ public enum ReproScript {
             machine=$!
             mark='bpftest-job: '
             # What the console has said since the job began, and the first of it that is the kernel complaining.
-            said() { tr -d '\\r' <"$work/console" | sed -n "/^\\[.*${mark}start/,\\$p"; }
+            said() { tr -d '\\r\\000' <"$work/console" | sed -n "/^\\[.*${mark}start/,\\$p"; }
             complaint() {
-            	said | grep '^\\[' | grep -v -F "$mark" |
-            		grep -F \(patterns) | head -n 1
+            	said | grep '^\\[' | grep -v -F -e "$mark" -e '\(Judgement.companion)' |
+            		grep -F \(patterns) |
+            		sed -e 's/^\\[ *[0-9]*\\.[0-9]*\\] \\{0,1\\}//' -e 's/^\\[ *[TC][0-9]*\\] \\{0,1\\}//' |\(pass)
+            		head -n 1
             }
             # A sleep of its own for each second: killed, the watchdog leaves none behind for long.
             (
@@ -108,7 +115,7 @@ public enum ReproScript {
             wait "$machine"
             status=$?
             machine=
-            tr -d '\\r' <"$work/console" >"$work/all"
+            tr -d '\\r\\000' <"$work/console" >"$work/all"
             said >"$work/case"
 
             again() { echo "repro.sh: the failure happened again: $*"; exit 1; }

@@ -72,9 +72,9 @@ struct TarHeader: Equatable {
 
     // MARK: Reading
 
+    /// - Parameter block: `blockSize` bytes.
     /// - Throws: what the entry is instead of a plain file in the form that `encoded` has.
     init(decoding block: [UInt8], in archive: String) throws(ArchiveError) {
-        guard block.count == Self.blockSize else { throw .refused("\(archive) is cut off") }
         let field = { (offset: Int, count: Int) in block[offset..<(offset + count)].prefix { $0 != 0 } }
         guard Array(block[257..<265]) == Array("ustar\0".utf8) + Array("00".utf8) else {
             throw .refused("\(archive) is no tar archive as bpftest writes them")
@@ -96,11 +96,10 @@ struct TarHeader: Equatable {
         isExecutable = (Self.number(field(100, 8)) ?? 0) & 0o111 != 0
     }
 
-    /// Octal digits, blanks behind them allowed.
-    private static func number(_ bytes: ArraySlice<UInt8>) -> Int? {
-        let digits = String(decoding: bytes, as: UTF8.self).prefix { $0 != " " }
-        guard !digits.isEmpty, digits.utf8.allSatisfy({ (0x30...0x37).contains($0) }) else { return nil }
-        return Int(digits, radix: 8)
+    /// Octal digits alone: `Int` would take a sign too.
+    private static func number(_ digits: ArraySlice<UInt8>) -> Int? {
+        guard digits.allSatisfy({ (0x30...0x37).contains($0) }) else { return nil }
+        return Int(String(decoding: digits, as: UTF8.self), radix: 8)
     }
 
     private static func kind(_ byte: UInt8) -> String {

@@ -78,18 +78,24 @@ enum Zstd {
     private let context: OpaquePointer
     private let file: CInt
     private let name: String
+    private let size: Int
     private var input: [UInt8]
+    /// Bytes of the file in front of what is in `input`.
+    private var passed = 0
     private var inputEnd = 0
     private var inputPosition = 0
     private var isAtEnd = false
     private var frameIsOver = false
 
-    /// - Parameter file: must stay open as long as this is used; it is read from its beginning.
-    init(file: CInt, name: String) throws(ArchiveError) {
+    /// - Parameters:
+    ///   - file: must stay open as long as this is used; it is read from its beginning.
+    ///   - size: the file's.
+    init(file: CInt, name: String, size: Int) throws(ArchiveError) {
         guard let context = unsafe ZSTD_createDCtx() else { throw .system(name, .noMemory) }
         unsafe self.context = unsafe context
         self.file = file
         self.name = name
+        self.size = size
         input = [UInt8](repeating: 0, count: ZSTD_DStreamInSize())
         let code = unsafe ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, Zstd.windowLog)
         if Zstd.isError(code) { throw .refused("\(name): libzstd: \(Zstd.message(code))") }
@@ -108,6 +114,7 @@ enum Zstd {
         while done < count {
             if frameIsOver { return done }
             if inputPosition == inputEnd, !isAtEnd {
+                passed += inputEnd
                 inputEnd = try FileBytes.read(file, into: &input, name)
                 inputPosition = 0
                 isAtEnd = inputEnd == 0
@@ -137,9 +144,7 @@ enum Zstd {
     /// States that nothing comes any more, compressed or not.
     func expectEnd() throws(ArchiveError) {
         var more: [UInt8] = [0]
-        if try read(into: &more, count: 1) != 0 { throw .refused("\(name) goes on behind its end") }
-        if inputPosition < inputEnd { throw .refused("\(name) goes on behind its end") }
-        if !isAtEnd, try FileBytes.read(file, into: &input, name) != 0 {
+        guard try read(into: &more, count: 1) == 0, passed + inputPosition == size else {
             throw .refused("\(name) goes on behind its end")
         }
     }

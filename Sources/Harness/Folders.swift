@@ -39,6 +39,9 @@ public struct Folders: Sendable {
         if let inner = outer.userInfo[NSUnderlyingErrorKey] as? NSError, inner.domain == NSPOSIXErrorDomain {
             return Errno(rawValue: CInt(inner.code)).description
         }
-        return outer.localizedDescription
+        let text = outer.localizedDescription
+        // What it says of everything.
+        let common = "The operation could not be completed. "
+        return text.hasPrefix(common) ? String(text.dropFirst(common.count)) : text
     }
 }

@@ -35,9 +35,10 @@ struct MinimiseCommand: AsyncParsableCommand {
     private func perform(_ cancellation: Cancellation) async throws(HarnessError) -> Int32 {
         let qemu = try MachineStart.qemu(ProcessInfo.processInfo.environment)
         let options = ArchiveOptions(folder: FilePath(output))
-        try options.check()
         let limit = timeout.map { Duration.seconds($0) }
         let path = try await archives.with(qemu, cancellation) { (replay) throws(HarnessError) -> FilePath? in
+            // What is no archive leaves no folder behind.
+            try options.check(option: "--output")
             for line in replay.description(.again(times: 1)) { Terminal.log("# \(line)") }
             let minimiser = try ArchiveMinimiser(replay, limit: limit) { Terminal.log("bpftest: \($0)") }
             return try minimiser.run(into: options.folder)

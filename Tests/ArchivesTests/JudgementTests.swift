@@ -13,9 +13,13 @@ import Testing
         var kind = Manifest.Judge.Kind.result
         let lines: [String]
         var end = Judgement.End.ended
+        var allowed: [String]?
         let answer: Judgement.Answer
         let words: String
         var testDescription: String { name }
+        var judge: Manifest.Judge {
+            Manifest.Judge(kind: kind, watch: "case", seconds: 60, limit: 180, allowed: allowed)
+        }
     }
 
     static let start = "[    2.100000] bpftest-job: start"
@@ -25,6 +29,15 @@ import Testing
     static let skipped = "[    2.300000] bpftest-job: result ok 1 case what it states # SKIP tcx is absent"
     static let ended = "[    2.310000] bpftest-job: ended status 0"
     static let warning = "[    2.250000] WARNING: CPU: 0 PID: 61 at kernel/bpf/verifier.c:2100 check+0x12/0x30"
+
+    static let saturated = [
+        "[    2.25] refcount_t: underflow; use-after-free.",
+        "[    2.25] WARNING: CPU: 0 PID: 61 at lib/refcount.c:28 refcount_warn_saturate+0xd8/0xe0",
+    ]
+    static let killed = [
+        "[    2.25] agent invoked oom-killer: gfp_mask=0x0(), order=0, oom_score_adj=0",
+        "[    2.26] Out of memory: Killed process 61 (agent) total-vm:1kB",
+    ]
 
     static let consoles = [
         Console(
@@ -59,6 +72,42 @@ import Testing
         Console(
             name: "what a program says", lines: [start, "WARNING: CPU: 0 says a test", passed, ended],
             answer: .notAgain, words: "ok 1 case"),
+        Console(
+            name: "what may come", lines: [start, announced, warning, passed, ended],
+            allowed: ["at [a-z/]+/verifier\\.c:"],
+            answer: .notAgain, words: "ok 1 case"),
+        Console(
+            name: "what may come, from the line's beginning", kind: .splat,
+            lines: [start, "[    2.250000][   T61] " + warning.dropFirst(15), passed, ended],
+            allowed: ["nothing", "^WARNING: CPU: [0-9]{1,3} PID: "], answer: .notAgain, words: "ok 1 case"),
+        Console(
+            name: "what may come, and what may not", kind: .splat,
+            lines: [start, warning, "[    2.26] BUG: KASAN: slab-use-after-free in put_it's+0x1/0x2", passed, ended],
+            allowed: ["verifier", "put_its"], answer: .again, words: "complained: BUG: KASAN"),
+        Console(
+            name: "quotes in what may come", lines: [start, "[    2.26] BUG: it's a $HOME `id`", passed, ended],
+            allowed: ["it's a \\$HOME `id`$"], answer: .notAgain, words: "ok 1 case"),
+        Console(
+            name: "what may come takes the machine along", lines: [start, announced, warning], allowed: ["check"],
+            answer: .again, words: "the machine went down"),
+        Console(
+            name: "a case that fails beside what may come", lines: [start, warning, failed, ended], allowed: ["check"],
+            answer: .again, words: "not ok 1 case"),
+        Console(
+            name: "refcount", lines: [start] + saturated + [passed, ended], answer: .again,
+            words: "complained: refcount_t: underflow; use-after-free."),
+        Console(
+            name: "a refcount that may underflow", lines: [start] + saturated + [passed, ended],
+            allowed: ["refcount_t: underflow"], answer: .notAgain, words: "ok 1 case"),
+        Console(
+            name: "out of memory", lines: [start] + killed + [passed, ended], answer: .again,
+            words: "complained: agent invoked oom-killer: "),
+        Console(
+            name: "memory that may run out", lines: [start] + killed + [passed, ended], allowed: ["oom-killer"],
+            answer: .notAgain, words: "ok 1 case"),
+        Console(
+            name: "bytes that are no text", lines: [start, "\u{0}\u{1}[\u{0}", warning, passed, ended], answer: .again,
+            words: "check+0x12/0x30"),
         Console(
             name: "panic", kind: .splat,
             lines: [start, announced, "[    2.3][  T61] Kernel panic - not syncing: sysrq triggered crash"],
@@ -116,7 +165,7 @@ import Testing
     ]
 
     @Test(arguments: consoles) func replay(_ console: Console) {
-        let judge = Manifest.Judge(kind: console.kind, watch: "case", seconds: 60, limit: 180)
+        let judge = console.judge
         let verdict = Judgement.judge(console.lines.joined(separator: "\n") + "\n", console.end, judge)
         #expect(verdict.answer == console.answer, "\(verdict)")
         #expect(verdict.reason.contains(console.words), "\(verdict)")
@@ -124,7 +173,7 @@ import Testing
 
     /// Read as it comes, in pieces of any size.
     @Test(arguments: consoles, [1, 7, 100_000]) func progress(_ console: Console, _ size: Int) {
-        var progress = JobProgress()
+        var progress = JobProgress(console.judge)
         let bytes = Array((console.lines.joined(separator: "\n") + "\n").utf8)
         for start in stride(from: 0, to: bytes.count, by: size) {
             progress.read(bytes[start..<min(start + size, bytes.count)])
@@ -132,7 +181,7 @@ import Testing
         let start = console.lines.firstIndex { $0.contains("bpftest-job: start") && $0.hasPrefix("[") }
         #expect(progress.hasStarted == (start != nil))
         let rest = start.map { console.lines[$0...] } ?? []
-        #expect(progress.hasComplained == rest.contains { Judgement.isComplaint($0) })
+        #expect(progress.hasComplained == rest.contains { Judgement.isComplaint($0, console.judge.allowlist) })
         #expect(progress.hasEnded == rest.contains { $0.contains("bpftest-job: ended ") && $0.hasPrefix("[") })
     }
 
@@ -148,9 +197,12 @@ import Testing
         ]) func whatARunTakesForAComplaint(_ text: String)
     {
         #expect(Trigger.kind(of: text) != nil)
-        #expect(Judgement.isComplaint("[    2.250000] \(text)"))
-        #expect(Judgement.isComplaint("[    2.250000][   T61] \(text)"))
-        #expect(!Judgement.isComplaint("x " + text), "a program may print anything")
+        let none = SplatAllowlist()
+        // What the kernel kills is said behind why it does.
+        let isSecond = text.contains("Killed process")
+        #expect(Judgement.isComplaint("[    2.250000] \(text)", none) != isSecond)
+        #expect(Judgement.isComplaint("[    2.250000][   T61] \(text)", none) != isSecond)
+        #expect(!Judgement.isComplaint("x " + text, none), "a program may print anything")
     }
 
     /// Of scans and of what boots leave behind kmemleak speaks in lines of its own.
@@ -160,12 +212,12 @@ import Testing
     ])
     func whatIsNone(_ text: String) {
         #expect(Trigger.kind(of: text) == nil)
-        #expect(!Judgement.isComplaint("[    2.250000] \(text)"))
+        #expect(!Judgement.isComplaint("[    2.250000] \(text)", SplatAllowlist()))
     }
 
     /// With a QEMU that prints what is given.
     @Test(arguments: consoles) func script(_ console: Console) throws {
-        let box = try ScriptBox(try Sample(console.kind))
+        let box = try ScriptBox(try Sample(console.kind, allowed: console.allowed))
         try Data((console.lines.joined(separator: "\n") + "\n").utf8).write(
             to: URL(fileURLWithPath: box.folder.appending("console").string))
         var ending = "exit 0"
@@ -190,6 +242,20 @@ import Testing
         #expect(answer.text.contains("the failure happened again: the kernel complained"), "\(answer.text)")
         #expect(ContinuousClock.now - start < .seconds(120))
         #expect(box.leftovers.isEmpty)
+    }
+
+    /// grep takes what is no text in its locale for a binary file, and says no more than that it is one.
+    @Test func theScriptAndBytesThatAreNoText() throws {
+        let box = try ScriptBox(try Sample(.splat))
+        let start = Data("\(Self.start)\n".utf8)
+        let rest = Data("\n\(Self.warning)\n\(Self.passed)\n\(Self.ended)\n".utf8)
+        try (start + Data([0x5b, 0xff, 0x00, 0xc3, 0x28]) + rest).write(
+            to: URL(fileURLWithPath: box.folder.appending("console").string))
+        for locale in ["C", "C.UTF-8"] {
+            let answer = try box.run(qemu: "cat \"${0%/*}/console\"", locale: locale)
+            #expect(answer.status == 1, "\(answer.text)")
+            #expect(answer.text.contains("complained: WARNING: CPU: 0"), "\(answer.text)")
+        }
     }
 
     @Test func theScriptWithoutQEMU() throws {
@@ -260,7 +326,7 @@ final class ScriptBox {
             .split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
     }
 
-    func run(qemu: String?, limit: Int = 100) throws -> (status: Int32, text: String) {
+    func run(qemu: String?, limit: Int = 100, locale: String = "C") throws -> (status: Int32, text: String) {
         let program = folder.appending("qemu")
         if let qemu {
             let text = """
@@ -278,6 +344,7 @@ final class ScriptBox {
         process.arguments = [folder.appending("repro.sh").string]
         process.environment = [
             "PATH": "/usr/bin:/bin", "QEMU": program.string, "LIMIT": "\(limit)", "TMPDIR": temporary.string,
+            "LC_ALL": locale,
         ]
         let output = Pipe()
         process.standardOutput = output
@@ -299,6 +366,9 @@ final class ScriptBox {
             "tried once, and failed again",
         ] { #expect(text.contains(word), "\(word)") }
         #expect(!text.contains("sources/"))
+        #expect(!text.contains("does not count"))
+        let other = ReadmeText.text(try Sample(allowed: ["a.c:[0-9]+"]).manifest)
+        #expect(other.contains("does not count where") && other.contains("\n  a.c:[0-9]+\n"))
         #expect(text.split(separator: "\n").allSatisfy { $0.count <= 120 })
     }
 

@@ -34,7 +34,7 @@ import Testing
     private func signature(_ lines: String...) -> FailureSignature {
         let console = (["[    1.0] bpftest-job: start"] + lines).joined(separator: "\r\n") + "\r\n"
         let judge = Manifest.Judge(kind: .result, watch: "case", seconds: 1, limit: 1)
-        return FailureSignature(console, Judgement.judge(console, .ended, judge))
+        return FailureSignature(console, Judgement.judge(console, .ended, judge), judge)
     }
 
     private let failed = "[    2.0] bpftest-job: result not ok 1 case"

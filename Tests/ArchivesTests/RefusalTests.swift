@@ -52,21 +52,33 @@ import Testing
         expectRefused(path, scratch, name.hasPrefix("/") ? "absolute" : "leads out")
     }
 
-    @Test(arguments: ["/manifest.json", "../manifest.json", "x/../manifest.json", "manifest.json", "a/b/manifest.json"])
-    func namesOfTheManifestThatLeadOut(_ name: String) throws {
+    @Test(arguments: [
+        ("/manifest.json", "absolute"), ("../manifest.json", "leads out"), ("x/../manifest.json", "leads out"),
+        ("manifest.json", "does not begin with a manifest"), ("a/b/manifest.json", "does not begin with a manifest"),
+        ("bpftest-suite-case-6.12-0123456789ab/manifest.json/x", "does not begin with a manifest"),
+        ("bpftest-suite-case-6.12-0123456789ab/manifest", "does not begin with a manifest"),
+    ]) func namesOfTheManifestThatLeadOut(_ name: String, _ words: String) throws {
         let scratch = try Scratch()
-        expectRefused(try tar { $0.entries[0].name = name }.write(scratch.path), scratch)
+        expectRefused(try tar { $0.entries[0].name = name }.write(scratch.path), scratch, words)
+    }
+
+    @Test func aFileBesideTheFolder() throws {
+        let scratch = try Scratch()
+        expectRefused(try tar { $0.entries[2].name = "boot/vmlinuz" }.write(scratch.path), scratch, "is no name that")
     }
 
     @Test(arguments: [
         "evil.sh", ".bashrc", "guest/.hidden", "guest/", "guest//agent", "other/file", "boot/grub.cfg", "guest/a b",
         "guest/a;reboot", "guest/-rf", "guest/\u{1b}[2J", "guest/a/b/c/d/e/f/g/h/i", "guest",
+        "guest/" + String(repeating: "n", count: 121),
+        "guest" + String(repeating: "/" + String(repeating: "n", count: 65), count: 3),
     ])
     func namesThatAreNotOfTheLayout(_ name: String) throws {
         let scratch = try Scratch()
         var sample = try Sample()
         sample.manifest.parts[3].path = name
         expectRefused(try RawTar(sample).write(scratch.path), scratch, "is no name that an archive")
+        #expect(!ArchiveLayout.allows(name))
     }
 
     /// The manifest's own names are checked before anything is read.
@@ -164,6 +176,13 @@ import Testing
         expectRefused(try RawTar(sample).write(scratch.path), scratch, "is in it twice")
     }
 
+    @Test func aManifestAmongItsParts() throws {
+        let scratch = try Scratch()
+        var sample = try Sample()
+        sample.manifest.parts[3].path = ArchiveLayout.manifest
+        expectRefused(try RawTar(sample).write(scratch.path), scratch, "is in it twice")
+    }
+
     @Test func aSecondManifest() throws {
         let scratch = try Scratch()
         expectRefused(
@@ -212,13 +231,18 @@ import Testing
 
     @Test func somethingBetweenTheFiles() throws {
         let scratch = try Scratch()
-        var bytes = RawTar(try Sample()).bytes
-        // The last byte of the manifest's padding is in front of the next header.
-        let next = try #require(bytes.firstRange(of: Array("bpftest-suite-case-6.12-0123456789ab/boot".utf8)))
-        bytes[next.lowerBound - 1] = 1
-        let path = scratch.path.appending("foreign.tar.zst")
-        try Data(RawTar.compressed(bytes)).write(to: URL(fileURLWithPath: path.string))
-        expectRefused(path, scratch, "between its files")
+        let tar = RawTar(try Sample())
+        let headers = tar.bytes.ranges(of: Array("bpftest-suite-case-6.12-0123456789ab/".utf8)).map(\.lowerBound)
+            .filter { $0 > 0 && $0 % 512 == 0 }
+        #expect(headers.count == tar.entries.count - 1)
+        for header in headers {
+            // The last byte of the padding in front of it.
+            var bytes = tar.bytes
+            bytes[header - 1] = 1
+            let path = scratch.path.appending("foreign.tar.zst")
+            try Data(RawTar.compressed(bytes)).write(to: URL(fileURLWithPath: path.string))
+            expectRefused(path, scratch, "between its files")
+        }
     }
 
     @Test func aHeaderThatIsDamaged() throws {
@@ -256,6 +280,25 @@ import Testing
         var tar = RawTar(try Sample())
         tar.ending += [UInt8](repeating: 0, count: 512)
         expectRefused(try tar.write(scratch.path), scratch, "goes on behind its end")
+        tar.ending = [UInt8](repeating: 0, count: 1023) + [1]
+        expectRefused(try tar.write(scratch.path), scratch, "goes on behind its end")
+    }
+
+    /// More than is read of a file at once, so that most of it has been passed when its end is looked at.
+    @Test func aLargeArchiveThatGoesOnBehindItsEnd() throws {
+        let scratch = try Scratch()
+        var state: UInt64 = 1
+        let noise = (0..<(300 << 10)).map { _ -> UInt8 in
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return UInt8(state >> 56)
+        }
+        var sample = try Sample()
+        sample.contents.append(ArchiveWriter.Content("guest/noise", .bytes(noise)))
+        sample.manifest.parts = try ArchiveWriter.parts(sample.contents)
+        let tar = RawTar(sample)
+        #expect(try ArchiveReader(try tar.write(scratch.path)).manifest == sample.manifest)
+        let path = try tar.write(scratch.path, more: [UInt8](repeating: 0, count: 300 << 10))
+        expectRefused(path, scratch, "goes on behind its end")
     }
 
     @Test(arguments: ["", "hello", String(repeating: "x", count: 5000)])
@@ -358,12 +401,71 @@ import Testing
     @Test func versionsThatAreUnknown() throws {
         let scratch = try Scratch()
         expectRefused(
-            try manifest { $0["version"] = 2 }.write(scratch.path), scratch, "version 2", "a newer bpftest wrote it")
+            try manifest { $0["version"] = 3 }.write(scratch.path), scratch, "version 3", "a newer bpftest wrote it")
         expectRefused(try manifest { $0["version"] = 0 }.write(scratch.path), scratch, "version 0")
         expectRefused(try manifest { $0["version"] = "1" }.write(scratch.path), scratch, "is no manifest")
         // What a later version calls otherwise does not hide that it is one.
         expectRefused(
             try manifest { $0 = ["format": "bpftest-archive", "version": 7] }.write(scratch.path), scratch, "version 7")
+    }
+
+    private func judged(by allowed: Any, version: Int = 2) throws -> RawTar {
+        try manifest { object in
+            var judge = object["judge"] as? [String: Any] ?? [:]
+            judge["allowed"] = allowed
+            object["judge"] = judge
+            object["version"] = version
+        }
+    }
+
+    /// What an older reader would pass over, and take for a failure.
+    @Test func whatIsNotOfItsVersion() throws {
+        let scratch = try Scratch()
+        expectRefused(try judged(by: ["x"], version: 1).write(scratch.path), scratch, "allowed is of version 2")
+        #expect(try ArchiveReader(try judged(by: ["x"]).write(scratch.path)).manifest.judge?.allowed == ["x"])
+    }
+
+    @Test func keysThatAreUnknownArePassedOver() throws {
+        let scratch = try Scratch()
+        let path = try manifest { $0["colour"] = "green" }.write(scratch.path)
+        #expect(try ArchiveReader(path).manifest == Sample().manifest)
+    }
+
+    @Test(
+        arguments: [
+            ("(", "cannot be used"), (".*", "allows everything"), ("# x", "is a comment"), ("", "is a comment"),
+            ("a\nb", "other characters"), ("\u{e9}", "other characters"), ("\u{0}", "other characters"),
+            (String(repeating: "x", count: 501), "more than 500 bytes"), ("x{1001}", "repeats more"),
+            ("((((x{1,255}){1,255}){1,255}){1,255}){1,255}", "repeats more"), ("{40}{40}", "repeats more"),
+            ("x{1,32768}", "repeats more"), ("x{99999999999999999999}", "cannot be used"),
+            ("(a*)*\\1", "refers back"), ("\\\\\\1", "refers back"),
+        ]) func expressionsThatCostTooMuch(_ pattern: String, _ words: String) throws
+    {
+        let scratch = try Scratch()
+        expectRefused(try judged(by: ["x", pattern]).write(scratch.path), scratch, "allowed: '", words)
+        #expect(AllowedComplaints.problem(pattern)?.contains(words) == true)
+    }
+
+    @Test func expressionsThatAreUsed() {
+        for pattern in ["at mm/x\\.c:[0-9]+ f\\+0x", "[a-z]{1,1000}", "(a|b){2}c{3,4}", "\\\\1"] {
+            #expect(AllowedComplaints.problem(pattern) == nil, "\(pattern)")
+        }
+        var left: [String] = []
+        let usable = AllowedComplaints.usable(["x", "(", "x", "y"]) { left.append("\($0): \($1)") }
+        #expect(usable == ["x", "y"])
+        #expect(left.count == 1 && left[0].hasPrefix("(: cannot be used: "), "\(left)")
+        #expect(AllowedComplaints.usable([]) { _, _ in } == nil)
+        var more = 0
+        #expect(AllowedComplaints.usable((0..<203).map { "x\($0)" }) { _, _ in more += 1 }?.count == 200)
+        #expect(more == 3)
+    }
+
+    @Test func tooManyExpressionsOrNone() throws {
+        let scratch = try Scratch()
+        expectRefused(
+            try judged(by: Array(repeating: "x", count: 201)).write(scratch.path), scratch, "201 expressions")
+        expectRefused(try judged(by: [String]()).write(scratch.path), scratch, "allowed has 0 expressions")
+        expectRefused(try judged(by: "x").write(scratch.path), scratch, "is no manifest")
     }
 
     @Test func otherFormats() throws {
@@ -406,6 +508,13 @@ import Testing
         expectRefused(path, scratch, "\(key) is \(value)")
     }
 
+    @Test func moreCardsThanAMachineHas() throws {
+        let scratch = try Scratch()
+        var sample = try Sample()
+        sample.manifest.machine?.cards = Array(repeating: "e1000e", count: 17)
+        expectRefused(try RawTar(sample).write(scratch.path), scratch, "cards")
+    }
+
     @Test func aCommandLineThatIsTooLong() throws {
         let scratch = try Scratch()
         var sample = try Sample()
@@ -416,14 +525,16 @@ import Testing
     @Test(arguments: ["a/b", "..", ".x", "-x", "", "a b"])
     func archivesWithoutAPlainName(_ name: String) throws {
         let scratch = try Scratch()
-        expectRefused(try manifest { $0["name"] = name }.write(scratch.path), scratch)
+        expectRefused(try manifest { $0["name"] = name }.write(scratch.path), scratch, "name is no plain word")
     }
 
     @Test func sumsThatAreNone() throws {
         let scratch = try Scratch()
         var sample = try Sample()
-        sample.manifest.parts[0].sha256 = "abc"
-        expectRefused(try RawTar(sample).write(scratch.path), scratch, "has no SHA-256")
+        for sum in ["abc", String(repeating: "A", count: 64), String(repeating: "0", count: 65)] {
+            sample.manifest.parts[0].sha256 = sum
+            expectRefused(try RawTar(sample).write(scratch.path), scratch, "has no SHA-256")
+        }
     }
 
     /// JSON that is nested without end.
@@ -500,6 +611,10 @@ import Testing
                 atPath: target.appending(link).string, withDestinationPath: outside.appending(link).string)
             #expect(throws: ArchiveError.self) { try folder.create(name, isExecutable: false) }
         }
+        // Opened for reading it would wait for its writer.
+        let made = unsafe mkfifo(target.appending("sources").string, 0o600)
+        #expect(made == 0)
+        #expect(throws: ArchiveError.self) { try folder.create("sources/x.c", isExecutable: false) }
         let away = scratch.path.appending("away")
         try FileManager.default.moveItem(atPath: target.string, toPath: away.string)
         try FileManager.default.createSymbolicLink(atPath: target.string, withDestinationPath: outside.string)

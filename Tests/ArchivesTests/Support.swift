@@ -36,7 +36,7 @@ struct Sample {
         ("outputs/console.txt", "[    1.0] Linux\n"), ("guest/agent", String(repeating: "agent ", count: 200)),
     ]
 
-    init(_ kind: Manifest.Judge.Kind = .result) throws {
+    init(_ kind: Manifest.Judge.Kind = .result, allowed: [String]? = nil) throws {
         manifest = Manifest(name: "bpftest-suite-case-6.12-0123456789ab")
         manifest.failure = Manifest.Failure(
             suite: "suite", id: "case", title: "what it states", blame: "test", message: "it does not hold",
@@ -48,7 +48,7 @@ struct Sample {
             Manifest.Call(
                 arguments: ["/run/bpftest/agent", "run", "suite", "case"], environment: [], directory: "/tmp/1")
         ]
-        manifest.judge = Manifest.Judge(kind: kind, watch: "case", seconds: 60, limit: 180)
+        manifest.judge = Manifest.Judge(kind: kind, watch: "case", seconds: 60, limit: 180, allowed: allowed)
         manifest.versions = ["bpftest": "0.3.0"]
         contents = Self.files.map { ArchiveWriter.Content($0.0, .bytes(Array($0.1.utf8))) }
         manifest.parts = try ArchiveWriter.parts(contents)

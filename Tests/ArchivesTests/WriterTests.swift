@@ -49,6 +49,17 @@ import Testing
             ])
     }
 
+    /// Readers of version 1 read what they cannot misread.
+    @Test func theVersionIsNoHigherThanNeeded() throws {
+        for (allowed, version) in [(nil, 1), (["x"], 2)] as [([String]?, Int)] {
+            let scratch = try Scratch()
+            let sample = try Sample(allowed: allowed)
+            let manifest = try ArchiveReader(try sample.write(scratch.path)).manifest
+            #expect(manifest.version == version)
+            #expect(manifest == sample.manifest)
+        }
+    }
+
     /// tar and zstd of the system, as a person without bpftest has them.
     @Test func otherToolsReadIt() throws {
         let scratch = try Scratch()
@@ -145,5 +156,13 @@ import Testing
         var huge = bytes
         huge.replaceSubrange(54..<62, with: "FFFFFFFF".utf8)
         #expect(throws: ArchiveError.self) { try CpioArchive(decoding: huge, name: "x") }
+        // Sizes with a sign; a name without the zero at its end, and one that is longer than all; no header at all.
+        for (at, text) in [
+            (54, "-0000007"), (54, "+0000007"), (94, "00000000"), (94, "FFFFFFFF"), (54, "0000000x"), (0, "070702"),
+        ] {
+            var wrong = bytes
+            wrong.replaceSubrange(at..<(at + text.utf8.count), with: text.utf8)
+            #expect(throws: ArchiveError.self, "\(text)") { try CpioArchive(decoding: wrong, name: "x") }
+        }
     }
 }

@@ -223,6 +223,22 @@ private final class Home {
         #expect(draft.manifest.judge?.watch == "a")
     }
 
+    @Test func complaintsThatMayComeMayComeAgain() throws {
+        let home = try Home()
+        var drafter = try home.drafter([home.selection("s", ["a"])])
+        drafter.allowed = ["tcx\\.c:[0-9]+"]
+        let (manifest, files) = try home.unpacked(
+            try drafter.draft(home.failure("s", "a", .kernel), on: try home.kernel()))
+        #expect(manifest.judge?.allowed == ["tcx\\.c:[0-9]+"])
+        #expect(manifest.version == 2)
+        let script = String(decoding: try #require(files[ArchiveLayout.script]), as: UTF8.self)
+        #expect(script.contains("grep -E -v -e 'tcx\\.c:[0-9]+' |"))
+        #expect(
+            try home.drafter([home.selection("s", ["a"])]).draft(
+                home.failure("s", "a", .kernel), on: try home.kernel()
+            ).manifest.name != manifest.name)
+    }
+
     @Test func aKernelThatDoesNotBootIsArchivedToo() throws {
         let home = try Home()
         let draft = try home.drafter([]).draft(home.failure("boot", "boot", .boot), on: try home.kernel())

@@ -182,7 +182,7 @@ import VMRunner
         ("GuestInit", ["GuestProtocol", "LinuxIO", "CLinux", "CGuestInit"], false),
         ("Agents", ["AgentKit", "BTF", "LinuxIO", "Exploration"], false),
         ("VMRunner", ["GuestProtocol", "LinuxIO", "CLinux"], true),
-        ("Archives", ["CArchive", "LinuxIO"], true),
+        ("Archives", ["CArchive", "Crashes", "LinuxIO"], true),
         (
             "Harness",
             ["Archives", "Crashes", "VMRunner", "BTF", "TAP", "LinuxIO", "GuestProtocol", "Exploration", "GRDB"], true

@@ -32,6 +32,8 @@ struct ArchiveDrafter {
     var words: HostWords
     /// vmlinux, where it is wanted.
     var symbols: FilePath?
+    /// Complaints that may come.
+    var allowed: [String]?
 
     /// - Throws: a file that cannot be read, or what cannot be archived, in words.
     func draft(_ result: CaseResult, on kernel: PreparedKernel) throws(HarnessError) -> ArchiveDraft {
@@ -166,7 +168,7 @@ struct ArchiveDrafter {
         let seconds = limit * (before.isEmpty ? 1 : 4) + (kind == .timeout ? 10 : 60)
         return Manifest.Judge(
             kind: kind, watch: selection?.program != nil ? "*" : result.name.id, seconds: seconds,
-            limit: seconds + Int(options.bootLimit.components.seconds) + 30)
+            limit: seconds + Int(options.bootLimit.components.seconds) + 30, allowed: allowed)
     }
 
     // MARK: Files

@@ -42,6 +42,7 @@ public final class ArchiveMinimiser {
     ///
     /// - Returns: where it is; nil: it does not fail here, and nothing is written.
     public func run(into folder: FilePath) throws(HarnessError) -> FilePath? {
+        try replay.requireNoCards()
         guard try verify() else { return nil }
         try minimise("cases that ran before", earlierCases()) { calls = self.calls(with: $0) }
         try minimiseScript()
@@ -72,7 +73,7 @@ public final class ArchiveMinimiser {
                 log("it does not fail here: \(outcome.verdict.reason)")
                 return false
             }
-            let found = FailureSignature(String(decoding: outcome.console, as: UTF8.self), outcome.verdict)
+            let found = signature(of: outcome)
             if let known = signature {
                 guard let common = known.common(found) else {
                     log("it fails in different ways: \(outcome.verdict.reason)")
@@ -97,7 +98,11 @@ public final class ArchiveMinimiser {
     private func fails() throws(HarnessError) -> Bool {
         let outcome = try once()
         guard outcome.verdict.answer == .again, let signature else { return false }
-        return signature.matches(FailureSignature(String(decoding: outcome.console, as: UTF8.self), outcome.verdict))
+        return signature.matches(self.signature(of: outcome))
+    }
+
+    private func signature(of outcome: ArchiveRun.Outcome) -> FailureSignature {
+        FailureSignature(String(decoding: outcome.console, as: UTF8.self), outcome.verdict, replay.run().judge)
     }
 
     /// - Parameter apply: makes the archive one with these items alone.

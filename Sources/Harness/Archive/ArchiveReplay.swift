@@ -33,6 +33,7 @@ public final class ArchiveReplay {
     private var kernel: FilePath
     private var release: String
     private var machine: Manifest.Machine
+    private let judge: Manifest.Judge
     private var guest: [UInt8]
     private let accelerator: Accelerator
 
@@ -47,15 +48,22 @@ public final class ArchiveReplay {
         cancellation: Cancellation, log: @escaping (String) -> Void
     ) throws(HarnessError) {
         folder = work.path.appending("archive")
+        guard FileManager.default.fileExists(atPath: path.string) else { throw .usage("there is no file '\(path)'") }
         do throws(ArchiveError) {
             let reader = try ArchiveReader(path)
             manifest = reader.manifest
+            guard bundle == nil || manifest.bundle != nil else {
+                throw .refused("\(path) has all of its parts: --bundle is for one that shares some with others")
+            }
             try reader.extract(to: folder, bundle: bundle)
         } catch {
             throw HarnessError(error)
         }
-        guard let machine = manifest.machine else { throw .usage("\(path) describes no machine") }
+        guard let machine = manifest.machine, let judge = manifest.judge else {
+            preconditionFailure("a reader lets no archive pass without them")
+        }
         self.machine = machine
+        self.judge = judge
         self.qemu = qemu
         self.work = work
         self.cancellation = cancellation
@@ -66,9 +74,26 @@ public final class ArchiveReplay {
         // What somebody else's machine had is no reason to try KVM here, nor its absence one not to say so.
         let wanted: Accelerator? = disablesKVM || machine.accelerator == "tcg" ? .tcg : nil
         accelerator = AcceleratorMemory(folders: folders).choice(wanted, qemu: qemu).0
-        guard manifest.judge != nil, machine.cards.allSatisfy({ NetworkCard(rawValue: $0) != nil }) else {
+        guard machine.cards.allSatisfy({ NetworkCard(rawValue: $0) != nil }) else {
             throw .usage("\(path) wants a machine that this bpftest does not know")
         }
+        guard try jobIsToldTruly() else {
+            throw .usage("\(path) would run other programs than its manifest says")
+        }
+    }
+
+    /// Whether what init is given is what `description` shows.
+    private func jobIsToldTruly() throws(HarnessError) -> Bool {
+        let bytes = try ArchiveDrafter.read(folder.appending(ArchiveLayout.job))
+        let job: CpioArchive
+        do throws(ArchiveError) {
+            job = try CpioArchive(decoding: bytes, name: ArchiveLayout.job)
+        } catch {
+            throw HarnessError(error)
+        }
+        let told = GuestJob(calls: manifest.calls ?? [], watch: judge.watch, seconds: judge.seconds).text
+        // Written twice, the kernel keeps the last one.
+        return job.entries.last { $0.path == GuestJob.path }?.content == Array(told.utf8)
     }
 
     /// Puts another kernel in the place of the archive's: init, agent and objects stay, the modules are the other's.
@@ -141,7 +166,7 @@ public final class ArchiveReplay {
         case .shell:
             var line = run.line()
             // A crash takes the guest along: its shell comes before the case, any other's behind it.
-            line.job = ["job", manifest.judge?.kind == .splat ? "shell-first" : "shell"]
+            line.job = ["job", judge.kind == .splat ? "shell-first" : "shell"]
             return line
         }
     }
@@ -149,8 +174,8 @@ public final class ArchiveReplay {
     func run() -> ArchiveRun {
         ArchiveRun(
             qemu: qemu, machine: machine,
-            judge: manifest.judge ?? .init(kind: .result, watch: "", seconds: 1, limit: 1),
-            kernel: kernel, initramfs: initramfs, accelerator: accelerator, owner: work.name, cancellation: cancellation
+            judge: judge, kernel: kernel, initramfs: initramfs, accelerator: accelerator, owner: work.name,
+            cancellation: cancellation
         )
     }
 
@@ -162,11 +187,7 @@ public final class ArchiveReplay {
     public func run(
         _ how: How, output: (String) throws(HarnessError) -> Void, extra: [UInt8] = []
     ) throws(HarnessError) -> Answer {
-        guard machine.cards.isEmpty else {
-            throw .usage(
-                "\(manifest.name) is of a case with network cards, whose far ends only a run drives: bpftest run "
-                    + "\(printable(manifest.failure.map { "\($0.suite)/\($0.id)" } ?? "", limit: 200))")
-        }
+        try requireNoCards()
         let job = try ArchiveDrafter.read(folder.appending(ArchiveLayout.job))
         try ArchiveRun.join([guest, job, extra], to: initramfs)
         switch how {
@@ -175,9 +196,17 @@ public final class ArchiveReplay {
         case .debugger(let recording): return try debugger(recording)
         case .shell:
             log(
-                "the shell comes \(manifest.judge?.kind == .splat ? "before" : "after") the case; exit ends the machine"
+                "the shell comes \(judge.kind == .splat ? "before" : "after") the case; exit ends the machine"
             )
             return try interactive(line(how))
+        }
+    }
+
+    func requireNoCards() throws(HarnessError) {
+        guard machine.cards.isEmpty else {
+            throw .usage(
+                "\(manifest.name) is of a case with network cards, whose far ends only a run drives: bpftest run "
+                    + "\(printable(manifest.failure.map { "\($0.suite)/\($0.id)" } ?? "", limit: 200))")
         }
     }
 

@@ -50,7 +50,7 @@ struct ArchiveRun {
         if case .record = tape { isRecorded = true }
         // A recording that is played back has the end that it was recorded with.
         let mayBeEnded = tape == nil || isRecorded
-        var progress = JobProgress()
+        var progress = JobProgress(judge)
         let outcome: ConsoleMachine.Outcome
         do {
             var machine = ConsoleMachine(qemu: qemu, arguments: line(tape).arguments, limit: limit)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Archives
+internal import Crashes
 internal import Foundation
 public import SystemPackage
 internal import TAP
@@ -21,14 +22,16 @@ public struct ArchiveOptions: Sendable {
     }
 
     /// The folder is made, and written to once: a wrong one shows now, and not after an hour.
-    public func check() throws(HarnessError) {
+    ///
+    /// - Parameter option: the one that says where.
+    public func check(option: String = "--archive") throws(HarnessError) {
         do {
             try FileManager.default.createDirectory(atPath: folder.string, withIntermediateDirectories: true)
         } catch {
-            throw .infrastructure("\(folder) cannot be made: \(Folders.reason(error)) (--archive names another place)")
+            throw .infrastructure("\(folder) cannot be made: \(Folders.reason(error)) (\(option) names another place)")
         }
         guard FileManager.default.isWritableFile(atPath: folder.string) else {
-            throw .infrastructure("\(folder) cannot be written to (--archive names another place)")
+            throw .infrastructure("\(folder) cannot be written to (\(option) names another place)")
         }
     }
 }
@@ -113,12 +116,16 @@ struct ArchivePacker {
     private var bundles: Set<String> = []
     /// By kernel; nil inside: there is none.
     private var symbolFiles: [String: FilePath?] = [:]
+    private let allowed: [String]?
 
     init(
         options: ArchiveOptions, runner: Runner, selections: [Selection], work: WorkFolder,
         log: @escaping (String) -> Void
     ) {
         (self.options, self.runner, self.selections, self.work, self.log) = (options, runner, selections, work, log)
+        allowed = AllowedComplaints.usable(runner.options.crashes.allowlist.patterns) { pattern, why in
+            log("archives go without an expression of --splat-allowlist: '\(pattern)' \(why)")
+        }
     }
 
     mutating func pack(_ result: CaseResult, on kernel: PreparedKernel, tries: Bool) throws(HarnessError) {
@@ -153,7 +160,8 @@ struct ArchivePacker {
         let accelerator = memory.choice(runner.options.accelerator, qemu: runner.qemu).0
         let drafter = ArchiveDrafter(
             options: runner.options, accelerator: accelerator, qemu: runner.qemu, guestFiles: runner.guestFiles,
-            selections: selections, words: words, symbols: options.symbols ? symbols(of: kernel) : nil)
+            selections: selections, words: words, symbols: options.symbols ? symbols(of: kernel) : nil,
+            allowed: allowed)
         var draft = try drafter.draft(result, on: kernel)
         var remark = ""
         if tries, draft.manifest.machine?.cards.isEmpty == true {
@@ -202,7 +210,7 @@ struct ArchivePacker {
         switch outcome.verdict.answer {
         case .again:
             draft.manifest.tried = Manifest.Tried(times: 1, failed: 1)
-            remark = " (tried once: it failed again)"
+            remark = " (tried once: it failed again\(isAllowedInARun(outcome) ? Self.byTitle : ""))"
         case .notAgain:
             draft.manifest.tried = Manifest.Tried(times: 1, failed: 0)
             remark = " (tried once: it did not fail again)"
@@ -210,6 +218,18 @@ struct ArchivePacker {
         }
         if options.records { remark += try record(&draft, run, tape) }
         return remark
+    }
+
+    private static let byTitle =
+        ", by a complaint that --splat-allowlist allows by its title: archives know lines alone"
+
+    /// Whether it failed by a complaint that the run passes over: of titles, a script knows nothing.
+    private func isAllowedInARun(_ outcome: ArchiveRun.Outcome) -> Bool {
+        let allowlist = runner.options.crashes.allowlist
+        guard let complaint = outcome.verdict.complaint, !allowlist.isEmpty else { return false }
+        var reader = ConsoleReader(allowlist: allowlist)
+        for line in Judgement.lines(String(decoding: outcome.console, as: UTF8.self)) { reader.read(line) }
+        return !reader.complaints.contains { $0.firstLine.hasPrefix(complaint) }
     }
 
     /// Records it, and plays the recording back to see that it can be.

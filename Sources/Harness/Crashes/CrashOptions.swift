@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 internal import Crashes
-internal import Foundation
+internal import Glibc
+internal import LinuxIO
 public import SystemPackage
 
 /// What is to be done when a kernel breaks: docs/crashes.md.
@@ -31,16 +32,30 @@ public struct CrashOptions: Sendable {
     ///
     /// - Throws: `.usage` with the line that is wrong.
     public mutating func allow(file: String) throws(HarnessError) {
-        let text: String
-        do {
-            text = try String(contentsOfFile: file, encoding: .utf8)
+        let bytes: [UInt8]
+        do throws(Errno) {
+            bytes = try Self.content(file)
         } catch {
-            throw .usage("the list of splats \(file) cannot be read: \(Folders.reason(error))")
+            throw .usage("the list of splats \(file) cannot be read: \(error)")
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw .usage("the list of splats \(file) is no text")
         }
         do throws(SplatAllowlist.Mistake) {
             allowlist.add(try SplatAllowlist(text))
         } catch {
             throw .usage("\(file), \(error)")
         }
+    }
+
+    /// A list that is longer is none.
+    private static let sizeLimit = 1 << 20
+
+    private static func content(_ path: String) throws(Errno) -> [UInt8] {
+        let file = try Descriptors.open(path, O_RDONLY)
+        var bytes = [UInt8](repeating: 0, count: sizeLimit + 1)
+        let count = try file.readExactly(bytes.count, into: &bytes)
+        guard count <= sizeLimit else { throw .fileTooLarge }
+        return Array(bytes[..<count])
     }
 }
