@@ -5,21 +5,66 @@ internal import LinuxIO
 internal import SystemPackage
 
 extension Machine {
+    /// What a guest is given to answer a question while it gets a program ready, and how long it is left alone in between.
+    private static let silence = Duration.seconds(15)
+    private static let pause = Duration.seconds(3)
+
     /// Starts a program in advance and waits until it is ready.
     ///
+    /// A program may take its time; a guest that says nothing at all has a kernel that hangs, and is not waited for.
+    /// - Parameter slow: is called once, when it has taken so long.
     /// - Returns: false when the program does not know how to be prepared, does not come to an end of it or ends.
-    /// - Throws: when the machine or the protocol breaks.
-    public func prepare(_ job: Job, limit: Duration = .seconds(20)) throws(MachineError) -> Bool {
-        let deadline = ContinuousClock.now + limit
+    /// - Throws: when the machine or the protocol breaks; `.timedOut` when the guest answers nothing any more.
+    public func prepare(
+        _ job: Job, limit: Duration = .seconds(20), slow: (after: Duration, tell: () -> Void)? = nil
+    ) throws(MachineError) -> Bool {
+        let start = ContinuousClock.now
+        var deadline = start + limit
+        var tellAt = slow.map { start + $0.after }
+        var isKilled = false
+        var isReady: Bool?
+        var question: UInt32?
+        var questionAt = start + Self.pause
         send(.prepare(job))
         while true {
-            guard let event = try next(until: deadline) else {
-                // Its end comes as a refusal.
-                send(.kill(id: job.id, signal: UInt8(SIGKILL)))
-                return try answer(until: .now + .seconds(10)) == .prepared(id: job.id)
+            // The answer to a question comes before whatever is asked next.
+            if let isReady, question == nil { return isReady }
+            guard let event = try next(until: min(deadline, questionAt, tellAt ?? deadline)) else {
+                let now = ContinuousClock.now
+                if let when = tellAt, now >= when {
+                    slow?.tell()
+                    tellAt = nil
+                } else if now >= deadline {
+                    guard !isKilled else { throw .timedOut("the guest does not answer", console: console.tail()) }
+                    // Its end comes as a refusal.
+                    send(.kill(id: job.id, signal: UInt8(SIGKILL)))
+                    isKilled = true
+                    deadline = now + .seconds(10)
+                } else if now >= questionAt {
+                    guard question == nil else {
+                        throw .timedOut(
+                            "the guest has answered nothing for \(Self.silence.inSeconds) s: its kernel hangs",
+                            console: console.tail())
+                    }
+                    question = ask()
+                    questionAt = now + Self.silence
+                }
+                continue
             }
-            if let answer = try preparation(event) { return answer == .prepared(id: job.id) }
+            if case .message(.refused(let id, _, _)) = event, id == question {
+                question = nil
+                questionAt = .now + Self.pause
+            } else if let answer = try preparation(event) {
+                isReady = answer == .prepared(id: job.id)
+            }
         }
+    }
+
+    /// Has the guest say something: a file that nobody can create is refused at once, and nothing is left of it.
+    private func ask() -> UInt32 {
+        let id = nextFileNumber()
+        send(.putFile(id: id, path: "/", mode: 0, size: 0))
+        return id
     }
 
     private func answer(until deadline: ContinuousClock.Instant) throws(MachineError) -> GuestMessage? {

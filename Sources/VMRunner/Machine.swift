@@ -443,8 +443,7 @@ public final class Machine {
         try waitUntilItRuns(deadline)
         var waiting: [UInt32: String] = [:]
         for file in files {
-            let id = nextFile
-            nextFile += 1
+            let id = nextFileNumber()
             waiting[id] = file.path
             try push(file, id, deadline)
         }
@@ -464,6 +463,11 @@ public final class Machine {
             case .ended(let how): throw .qemuEnded(how, message: complaints, console: console.tail())
             }
         }
+    }
+
+    func nextFileNumber() -> UInt32 {
+        defer { nextFile += 1 }
+        return nextFile
     }
 
     /// A machine that is being restored takes no files before it runs: their data is not held back as messages are.

@@ -137,12 +137,19 @@ struct Main {
         put("/dev/kmsg", "<4>---[ end trace 0000000000000000 ]---\n")
     }
 
-    /// It has nothing to prepare; the kernel complains meanwhile where its command line says so.
+    /// It has nothing to prepare; the kernel complains or hangs meanwhile where its command line says so.
     static func prepare() -> Never {
         let file = unsafe open("/proc/cmdline", O_RDONLY)
         var bytes = [UInt8](repeating: 0, count: 4096)
         let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(file, $0.baseAddress, $0.count) }
-        if String(decoding: bytes[..<max(count, 0)], as: UTF8.self).contains("faults.prepare=warn") { warn() }
+        let line = String(decoding: bytes[..<max(count, 0)], as: UTF8.self)
+        if line.contains("faults.prepare=warn") { warn() }
+        if line.contains("faults.prepare=hang") {
+            // Before 6.12 nothing else then gives other processes a share.
+            put("/proc/sys/kernel/sched_rt_runtime_us", "-1")
+            neverYield()
+            while true {}
+        }
         exit(2)
     }
 

@@ -119,6 +119,21 @@ extension MachineTests {
             try command.expectNothingLeft()
         }
 
+        /// The cases are run all the same, and whose hang it is will show with them.
+        @Test func aKernelThatHangsWhilePreparingIsNotWaitedFor() throws {
+            let command = try Command()
+            let end = try command.run([
+                "run", "-k", "6.1", "--agent", Command.build + "/bpftest-faults", "--append", "faults.prepare=hang",
+                "--append", "bpftest.test=\(UUID().uuidString)", "fault.wrong/before",
+            ])
+            #expect(end == .exited(0), "\(command.stderr)")
+            #expect(
+                command.stderr.contains(
+                    "an agent cannot be started in advance (the guest has answered nothing for 15 s: its kernel hangs)"),
+                "\(command.stderr)")
+            try command.expectNothingLeft()
+        }
+
         @Test func twoRunsMakeOneTogether() throws {
             try fetchKernel()
             let one = try Command()

@@ -146,7 +146,8 @@ final class MachineFactory {
                     environment: Self.environment, workingDirectory: "/tmp/bpftest-prepared-\(number)")
                 // Ours opens a hundred objects: seconds, and many of them on a loaded machine. Nobody else's is waited for.
                 let limit = Duration.seconds(agent.isBuiltIn ? 120 : 20)
-                if try !machine.prepare(job, limit: limit), agent.isBuiltIn {
+                let isReady = try machine.prepare(job, limit: limit, slow: (.seconds(30), { self.tellOfWait(limit) }))
+                if !isReady, agent.isBuiltIn {
                     log("\(kernel.build.release): the agent cannot be started in advance")
                 }
             }
@@ -162,6 +163,12 @@ final class MachineFactory {
         } catch {
             throw .system("no descriptors for a zygote", error)
         }
+    }
+
+    private func tellOfWait(_ limit: Duration) {
+        log(
+            "\(kernel.build.release): suites take longer than 30 s to get ready, once for all cases; "
+                + "\(limit.components.seconds) s are the limit (--no-zygotes goes without)")
     }
 
     /// The titles of the kernel's complaints among lines of its console.
