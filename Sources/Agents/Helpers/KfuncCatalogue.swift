@@ -60,15 +60,19 @@ struct KfuncCatalogue {
             column(release)?.types.split(separator: " ").map(String.init) ?? []
         }
 
-        /// Its prototype in a release; nil where the catalogue does not say.
-        func prototype(in release: KernelRelease) -> String? {
-            // `6.12: PROTOTYPE | 6.1: PROTOTYPE`, each up to its release, the newest first.
+        /// Its prototypes in a release, several where a stable update changed it; none where the catalogue does not say.
+        func prototypes(in release: KernelRelease) -> [String] {
+            // `7.2.6: PROTOTYPE | 6.12: PROTOTYPE | 6.1: PROTOTYPE`, each up to its release, the newest first.
             var found = latestPrototype
+            var before: [String] = []
             for part in earlierPrototypes.components(separatedBy: " | ") {
                 let words = part.components(separatedBy: ": ")
-                if words.count == 2, let until = KernelRelease(words[0]), release <= until { found = words[1] }
+                guard words.count == 2, let until = KernelRelease(words[0]) else { continue }
+                let isUpdate = words[0].split(separator: ".").count > 2
+                if isUpdate, release == until { before.append(words[1]) }
+                if isUpdate ? release < until : release <= until { found = words[1] }
             }
-            return found.isEmpty ? nil : Prototype.canonical(found)
+            return (before + [found]).filter { !$0.isEmpty }.map(Prototype.canonical)
         }
     }
 

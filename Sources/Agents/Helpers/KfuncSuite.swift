@@ -92,7 +92,7 @@ let kfuncSuite = Suite(
         var compared = 0
         for row in catalogue.rows {
             guard columns.allSatisfy(row.isIn), let text = facts.prototypes[row.name] else { continue }
-            let expected = columns.compactMap { row.prototype(in: $0) }
+            let expected = columns.flatMap { row.prototypes(in: $0) }
             if expected.isEmpty { continue }
             compared += 1
             let observed = Prototype.canonical(text)
