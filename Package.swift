@@ -150,7 +150,7 @@ let package = Package(
             name: "agent-fixture", dependencies: ["AgentKit", "LinuxIO", system], path: "Tests/Support/AgentFixture",
             swiftSettings: strict),
         .testTarget(
-            name: "AgentKitTests", dependencies: ["AgentKit", "TAP", "LinuxIO", "agent-fixture", system],
+            name: "AgentKitTests", dependencies: ["AgentKit", "CLinux", "TAP", "LinuxIO", "agent-fixture", system],
             swiftSettings: strict),
         .testTarget(
             name: "VMTests", dependencies: ["Harness", "VMRunner", "TAP", "LinuxIO", "TerminalModel", system],

@@ -60,7 +60,10 @@ public enum AgentMain {
             Rehearsal.run()
             // What it has to complain about is said when cases are run.
             _ = SuiteRun.begin()
-            for suite in suites { SuiteRun.makeReady(suite) }
+            let ready = suites.filter(SuiteRun.makeReady)
+            // Only a matter of time, too: each case's process is forked from this one.
+            _ = clinux_settle_memory()
+            for suite in ready { SuiteRun.forkInAdvance(suite) }
             do {
                 carryOut(suites, try Instructions.wait()[...])
             } catch {

@@ -123,15 +123,17 @@ final class SuiteRun {
     }
 
     /// Does ahead of time what takes long and does not depend on the case: probes features and prepares the suite.
-    static func makeReady(_ suite: Suite) {
+    ///
+    /// - Returns: whether there is a case to run.
+    static func makeReady(_ suite: Suite) -> Bool {
         let runnable = suite.cases.filter { one in
             one.needs.allSatisfy { if case .present = presence($0) { true } else { false } }
         }
         // Without a case to run there is nothing to prepare for, and it would fail.
-        guard !runnable.isEmpty else { return }
+        guard !runnable.isEmpty else { return false }
         _ = prepareOnce(suite)
         for object in suite.objects { BPFObject.openInAdvance(object) }
-        forkInAdvance(suite)
+        return true
     }
 
     private func skip(_ one: Case, _ feature: Feature, _ evidence: String) {
@@ -175,7 +177,7 @@ final class SuiteRun {
     private static let readyChildren = Mutex<[String: ReadyChild]>([:])
 
     /// Forks the process that the suite's first case will run in.
-    private static func forkInAdvance(_ suite: Suite) {
+    static func forkInAdvance(_ suite: Suite) {
         // Without it the first case is forked like all others, and fails with the reason if that cannot be done.
         let child = try? ReadyChild(waits: true) { writing, nextCase in
             Instructions.forget()

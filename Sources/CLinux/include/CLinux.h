@@ -4,6 +4,7 @@
 
 #include "clinux_bpf.h"
 #include "clinux_keys.h"
+#include "clinux_memory.h"
 #include "clinux_namespaces.h"
 #include "clinux_packets.h"
 #include "clinux_spawn.h"
