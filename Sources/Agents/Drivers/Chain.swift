@@ -70,9 +70,8 @@ internal import SystemPackage
 
     /// Forgets which programs frames have run.
     func forget() {
-        for index in 0..<(Self.records * Self.recordSize / 4) {
-            unsafe globals.storeBytes(of: 0, toByteOffset: layout.records + 4 * index, as: UInt32.self)
-        }
+        let all = layout.records..<(layout.records + Self.records * Self.recordSize)
+        unsafe UnsafeMutableRawBufferPointer(rebasing: globals[all]).initializeMemory(as: UInt8.self, repeating: 0)
     }
 
     /// Forgets which programs the frame of a number has run: another of that slot may come.

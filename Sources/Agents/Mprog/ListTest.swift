@@ -70,7 +70,7 @@ final class ListTest {
     init(_ test: Test, _ flavour: Flavour) throws {
         self.test = test
         self.flavour = flavour
-        programs = try Programs.loaded.own()
+        programs = try Programs.loaded.own(for: test)
         if flavour.isNetkit {
             try Netkit.silenceNewDevices()
             try Netkit.add("nk0", peer: "nk1")

@@ -20,7 +20,7 @@ final class NetkitTest {
         _ test: Test, policy: Netkit.Policy = .forward, peerPolicy: Netkit.Policy = .forward, away: Bool = false
     ) throws {
         self.test = test
-        programs = try Programs.loaded.own()
+        programs = try Programs.loaded.own(for: test)
         programs.reset()
         try Netkit.silenceNewDevices()
         let namespace = away ? try NetworkNamespace() : nil

@@ -18,10 +18,12 @@ internal import SystemPackage
     private let globals: UnsafeMutableRawBufferPointer
     private var data: [Int: CInt]
     private var ids: [Int: UInt32]
-    private(set) var otherType: CInt
+    private let sharedOtherType: CInt
     let someMap: CInt
+    /// The case whose own some of the programs are.
+    private let owner: Test?
     private var owned: [CInt: FileHandle] = [:]
-    /// The ids of the programs that are the case's own.
+    /// The ids of the programs that are the case's own, as far as it has used them.
     private(set) var ownIDs: [UInt32] = []
 
     static func load() throws {
@@ -48,30 +50,55 @@ internal import SystemPackage
         }
         self.data = data
         self.ids = ids
-        otherType = try object.program("other_type")
+        sharedOtherType = try object.program("other_type")
         someMap = try object.map(".bss")
+        owner = nil
     }
 
-    /// The same programs, with those up to `highestOwn` and the one of another type loaded once more, for one case.
-    func own() throws -> Programs {
-        try Programs(self)
+    /// The same programs, but those up to `highestOwn` and the one of another type are one case's own: loaded once more
+    /// when the case first uses them.
+    func own(for test: Test) -> Programs {
+        Programs(self, test)
     }
 
-    private init(_ base: Programs) throws {
+    private init(_ base: Programs, _ test: Test) {
         object = base.object
         unsafe globals = base.globals
         data = base.data
         ids = base.ids
-        otherType = base.otherType
+        sharedOtherType = base.sharedOtherType
         someMap = base.someMap
+        owner = test
         for number in 1...Self.highestOwn {
+            data[number] = nil
+            ids[number] = nil
+        }
+    }
+
+    /// A program of another type than those that lists take.
+    private(set) lazy var otherType: CInt = {
+        guard let owner else { return sharedOtherType }
+        do {
+            let other = try RawProgram.returning(2, .xdp).load(logSize: 0).program.get()
+            _ = try adopt(other)
+            return other.raw
+        } catch {
+            owner.fail("the program of another type cannot be loaded: \(error)")
+            return -1
+        }
+    }()
+
+    /// Loads Pn for the case whose own it is; with what goes wrong the case fails.
+    private func loadOwn(_ number: Int) {
+        guard let owner, (1...Self.highestOwn).contains(number), data[number] == nil else { return }
+        do {
             let program = try RawProgram(.schedCls, tracing(number)).load(logSize: 0).program.get()
             data[number] = program.raw
             ids[number] = try adopt(program)
+        } catch {
+            data[number] = -1
+            owner.fail("P\(number) cannot be loaded: \(error)")
         }
-        let other = try RawProgram.returning(2, .xdp).load(logSize: 0).program.get()
-        otherType = other.raw
-        _ = try adopt(other)
     }
 
     /// Takes over a program that a case has loaded: it goes with the others.
@@ -112,9 +139,15 @@ internal import SystemPackage
     }
 
     /// The descriptor of Pn.
-    func fd(_ number: Int) -> CInt { data[number] ?? -1 }
+    func fd(_ number: Int) -> CInt {
+        loadOwn(number)
+        return data[number] ?? -1
+    }
 
-    func id(_ number: Int) -> UInt32 { ids[number] ?? 0 }
+    func id(_ number: Int) -> UInt32 {
+        loadOwn(number)
+        return ids[number] ?? 0
+    }
 
     /// Pn for a program id of the kernel.
     func number(id: UInt32) -> Int? { ids.first { $0.value == id }?.key }
