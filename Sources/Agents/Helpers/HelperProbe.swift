@@ -91,17 +91,17 @@ struct ProbeType {
     /// What the verifier says of `call ID; exit`.
     func verdict(of id: Int) -> (verdict: Verdict, name: String, errno: Errno?) {
         let answer = program([.call(Int32(id)), .exit]).load(logLevel: 2)
-        let lines = answer.log.split(separator: "\n")
+        let log = answer.log
         // `0: (85) call bpf_map_lookup_elem#1`, and behind it, where the verifier goes on, `; R0_w=…`.
         let mark = "#\(id)"
-        let words = lines.first { $0.contains("(85) call ") }?.split(separator: " ") ?? []
-        guard let call = words.first(where: { $0.hasSuffix(mark) }) else {
-            return (.nothing(answer.log), "", answer.errno)
+        let words = log.line(with: "(85) call ")?.utf8.split(separator: 0x20) ?? []
+        guard let call = words.lazy.map(Substring.init).first(where: { $0.hasSuffix(mark) }) else {
+            return (.nothing(log), "", answer.errno)
         }
         let name = String(call.dropLast(mark.count))
-        for line in lines {
-            if line.contains("invalid func unknown#\(id)") { return (.invalid, name, answer.errno) }
-            if line.contains("unknown func ") || line.contains("program of this type cannot use helper ") {
+        if log.contains(bytes: "invalid func unknown#\(id)") { return (.invalid, name, answer.errno) }
+        for refusal in ["unknown func ", "program of this type cannot use helper "] {
+            if let line = log.line(with: refusal) {
                 return (.refused(message: String(line)), name, answer.errno)
             }
         }

@@ -172,34 +172,3 @@ enum Prototype {
         return result
     }
 }
-
-extension String {
-    /// Whether a text stands in it, byte by byte.
-    func contains(bytes text: String) -> Bool { self[...].range(of: text) != nil }
-
-    /// The parts between the places where a text stands.
-    fileprivate func components(separatedBy separator: String) -> [String] {
-        var parts: [String] = []
-        var rest = self[...]
-        while let found = rest.range(of: separator) {
-            parts.append(String(rest[..<found.lowerBound]))
-            rest = rest[found.upperBound...]
-        }
-        return parts + [String(rest)]
-    }
-}
-
-extension Substring {
-    fileprivate func range(of text: String) -> Range<String.Index>? {
-        let wanted = Array(text.utf8)
-        let bytes = utf8
-        var start = bytes.startIndex
-        while start != bytes.endIndex {
-            if bytes[start...].starts(with: wanted) {
-                return start..<bytes.index(start, offsetBy: wanted.count)
-            }
-            start = bytes.index(after: start)
-        }
-        return nil
-    }
-}
