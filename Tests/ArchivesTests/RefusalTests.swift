@@ -437,7 +437,8 @@ import Testing
             ("a\nb", "other characters"), ("\u{e9}", "other characters"), ("\u{0}", "other characters"),
             (String(repeating: "x", count: 501), "more than 500 bytes"), ("x{1001}", "repeats more"),
             ("((((x{1,255}){1,255}){1,255}){1,255}){1,255}", "repeats more"), ("{40}{40}", "repeats more"),
-            ("x{1,32768}", "repeats more"), ("x{99999999999999999999}", "cannot be used"),
+            ("x{1,32768}", "repeats more"), ("x{2}y{9223372036854775807}", "repeats more"),
+            ("x{99999999999999999999}", "cannot be used"),
             ("(a*)*\\1", "refers back"), ("\\\\\\1", "refers back"),
         ]) func expressionsThatCostTooMuch(_ pattern: String, _ words: String) throws
     {
@@ -603,7 +604,9 @@ import Testing
     @Test func linksThatComeMeanwhile() throws {
         let scratch = try Scratch()
         let outside = scratch.path.appending("outside")
-        try FileManager.default.createDirectory(atPath: outside.string, withIntermediateDirectories: false)
+        // One that leads somewhere, and one that does not.
+        try FileManager.default.createDirectory(
+            atPath: outside.appending("guest").string, withIntermediateDirectories: true)
         let target = scratch.path.appending("unpacked")
         let folder = try FreshFolder(target)
         for (link, name) in [("guest", "guest/agent"), ("repro.sh", "repro.sh")] {
@@ -619,7 +622,7 @@ import Testing
         try FileManager.default.moveItem(atPath: target.string, toPath: away.string)
         try FileManager.default.createSymbolicLink(atPath: target.string, withDestinationPath: outside.string)
         try folder.create("boot/config", isExecutable: false)
-        #expect(scratch.names(in: "outside").isEmpty)
+        #expect(scratch.names(in: "outside") == ["guest"])
         #expect(scratch.names(in: "away").contains("boot/config"))
     }
 
