@@ -209,6 +209,25 @@ import VMRunner
     @Test func todayIsADateThatSorts() {
         #expect(MatrixRun.today().wholeMatch(of: /20\d\d-\d\d-\d\d/) != nil)
     }
+
+    /// A task of a cluster for which there is no suite is done, and not a wrong call to be tried again.
+    @Test func aShardOfNothingHasDoneItsPart() throws {
+        let config = try MatrixConfig(file: "bpftest.toml", text: "kernels = [\"6.12\"]")
+        let one = SuiteListing.CaseListing(id: "c", title: "t", spec: [], since: nil, needs: [], alone: nil)
+        let selection = Selection(
+            agent: .builtIn(GuestFiles(directory: "/nowhere")),
+            suite: SuiteListing(suite: "s", title: "t", cases: [one]), cases: [one])
+        func run(_ selections: [Selection], _ shard: Shard?) -> MatrixRun {
+            MatrixRun(config, selections: selections, shard: shard, today: "2026-01-01")
+        }
+        let nothing = RunResults(kernels: [])
+        #expect(run([selection], Shard(index: 1, count: 3)).exitCode(of: nothing) == 0)
+        #expect(run([selection], Shard(index: 2, count: 3)).exitCode(of: nothing) == 2, "that one has the suite")
+        #expect(run([], Shard(index: 1, count: 3)).exitCode(of: nothing) == 2, "nobody has anything to do")
+        var broken = nothing
+        broken.bailedOut = "no QEMU"
+        #expect(run([selection], Shard(index: 1, count: 3)).exitCode(of: broken) == 3)
+    }
 }
 
 @Suite struct MatrixPlanTests {
