@@ -10,13 +10,12 @@ func runOnSwitch(_ test: Test, _ object: BPFObject, _ program: String) throws {
     if program.hasSuffix("perf_event") {
         let event = try SoftwareEvent(.contextSwitches)
         let link = try event.createLink(try object.program(program)).get()
-        // The kernel throttles events that come faster than it likes, until its next tick.
-        for _ in 0..<50 where try object.value(of: "runs", as: Int32.self) == 0 { try switchAway() }
+        try switchAway(until: object)
         link.close()
     } else {
         try object.set("pid_wanted", to: getpid())
         let attached = try object.attach(program)
-        try switchAway()
+        try switchAway(until: object)
         attached.detach()
     }
     // The counters are not read before nobody counts any more.
@@ -25,10 +24,15 @@ func runOnSwitch(_ test: Test, _ object: BPFObject, _ program: String) throws {
         try object.value(of: "runs", as: Int32.self) > 0, "the program ran when this process was switched away from")
 }
 
-/// Waiting for a child is a switch away from the calling process.
-private func switchAway() throws {
-    let child = try Worker { _ in "" }
-    _ = try child.finish()
+/// Waits for children, each a switch away from the calling process, until the program has run.
+///
+/// The kernel throttles events that come faster than it likes, until its next tick, and passes over a program on a
+/// tracepoint while another is under way on the processor.
+private func switchAway(until object: BPFObject) throws {
+    for _ in 0..<50 where try object.value(of: "runs", as: Int32.self) == 0 {
+        let child = try Worker { _ in "" }
+        _ = try child.finish()
+    }
 }
 
 /// A program of type raw_tracepoint that calls a kernel function: refused up to 6.12, let in from 7.2 on.
