@@ -280,6 +280,9 @@ import Testing
         var tar = RawTar(try Sample())
         tar.ending += [UInt8](repeating: 0, count: 512)
         expectRefused(try tar.write(scratch.path), scratch, "goes on behind its end")
+        // A single byte comes with the end of the compressed data: nothing of that is left then.
+        tar.ending = [UInt8](repeating: 0, count: 1025)
+        expectRefused(try tar.write(scratch.path), scratch, "goes on behind its end")
         tar.ending = [UInt8](repeating: 0, count: 1023) + [1]
         expectRefused(try tar.write(scratch.path), scratch, "goes on behind its end")
     }
