@@ -149,6 +149,10 @@ let package = Package(
         .executableTarget(
             name: "agent-fixture", dependencies: ["AgentKit", "LinuxIO", system], path: "Tests/Support/AgentFixture",
             swiftSettings: strict),
+        // Run in machines: no target depends on it, for what links with it would have to be static too.
+        .executableTarget(
+            name: "agent-leftovers", dependencies: ["AgentKit", "LinuxIO", system],
+            path: "Tests/Support/AgentLeftovers", swiftSettings: guestSwift, linkerSettings: guestLinker),
         .testTarget(
             name: "AgentKitTests", dependencies: ["AgentKit", "CLinux", "TAP", "LinuxIO", "agent-fixture", system],
             swiftSettings: strict),

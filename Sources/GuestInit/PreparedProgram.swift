@@ -4,7 +4,8 @@ internal import GuestProtocol
 internal import LinuxIO
 internal import SystemPackage
 
-/// A program that was started in advance: it has made itself ready and waits to be told what to run.
+/// A program that was started in advance: it has made itself ready and waits to be told what to run. When it has done
+/// that, it may wait to be told more.
 ///
 /// - Source: docs/agent-output.md, "prepare".
 final class PreparedProgram {
@@ -23,7 +24,7 @@ final class PreparedProgram {
         readiness = up.first
     }
 
-    /// Readable when the program is ready, and when it is gone.
+    /// Readable when the program is ready, at first or once more, and when it is gone.
     var descriptor: CInt { readiness.raw }
 
     /// Whether the program has said that it is ready, where `descriptor` is readable.

@@ -52,6 +52,8 @@ final class RunningJob {
     func become(_ request: Job) {
         id = request.id
         limit = request.outputLimit
+        output.startCounting()
+        error.startCounting()
     }
 
     /// Moves what there is of its stdout.
@@ -63,10 +65,35 @@ final class RunningJob {
     }
 
     /// Kills a job that writes too much.
-    func enforceLimit() {
-        guard !overLimit, output.moved > limit || error.moved > limit else { return }
+    ///
+    /// - Returns: whether it has.
+    @discardableResult
+    func enforceLimit() -> Bool {
+        guard !overLimit, output.moved > limit || error.moved > limit else { return overLimit }
         overLimit = true
         kill(-pid, SIGKILL)
+        return true
+    }
+
+    /// Passes on what the pipes hold by now, of a program that has done its work and lives on.
+    ///
+    /// - Returns: nil where it has written too much: it is killed, and its end is still to come.
+    func settle(
+        output outputPort: borrowing OwnedFD, error errorPort: borrowing OwnedFD, buffer: inout [UInt8]
+    ) throws -> JobEnd? {
+        while true {
+            var poller = Poller()
+            poller.add(output.descriptor, .read)
+            poller.add(error.descriptor, .read)
+            guard try poller.wait(.zero) else { break }
+            if poller[0] != [] { try moveOutput(to: outputPort, through: &buffer) }
+            if poller[1] != [] { try error.move(to: errorPort, through: &buffer) }
+            if enforceLimit() { return nil }
+        }
+        // What it has used is known when it ends.
+        return JobEnd(
+            id: id, cause: .exited(status: 0), outputBytes: output.moved, errorBytes: error.moved, userMicroseconds: 0,
+            systemMicroseconds: 0, maximumResidentKiB: 0)
     }
 
     /// Passes on what the pipes still hold, after the job and all that it started are gone.
@@ -108,6 +135,9 @@ final class Relay {
 
     /// What to poll; -1 after the end.
     var descriptor: CInt { ended ? -1 : pipe.raw }
+
+    /// What comes from now on is another job's.
+    func startCounting() { moved = 0 }
 
     /// Moves what is there.
     ///

@@ -19,6 +19,8 @@ final class Server {
     /// Programs that wait for their job, and the one that has not said yet that it is ready.
     private var prepared: [PreparedProgram] = []
     private var preparing: PreparedProgram?
+    /// The program of `job`, where it had been prepared: it may be ready for another one when it has done this one.
+    private var serving: PreparedProgram?
     /// Frozen, or about to be.
     private var frozen: Resumed?
 
@@ -53,6 +55,7 @@ final class Server {
             poller.add(job?.error.descriptor ?? -1, .read)
             poller.add(preparing?.descriptor ?? -1, .read)
             poller.add(job?.input?.descriptor ?? -1, .write)
+            poller.add(serving?.descriptor ?? -1, .read)
             guard try poller.wait(nil) else { continue }
             if poller[2] != [] { try job?.moveOutput(to: ports.output, through: &frame) }
             if poller[3] != [] { try job?.error.move(to: ports.error, through: &frame) }
@@ -60,6 +63,7 @@ final class Server {
             job?.enforceLimit()
             if poller[1] != [] { try reap() }
             if poller[4] != [] { try finishPreparing() }
+            if poller[6] != [] { try finishServing() }
             if poller[0] != [] {
                 guard try receive() else { return }
             }
@@ -216,6 +220,7 @@ final class Server {
         guard let index = prepared.firstIndex(where: { $0.fits(request) }) else { return try RunningJob(request) }
         let ready = prepared.remove(at: index)
         try ready.start(request)
+        serving = ready
         return ready.job
     }
 
@@ -247,6 +252,31 @@ final class Server {
         }
     }
 
+    /// The job's program is ready for another one, or gone.
+    private func finishServing() throws {
+        guard let program = serving else { return }
+        serving = nil
+        // That it is gone says its signal.
+        guard program.saysReady(), let done = job else { return }
+        guard let end = try done.settle(output: ports.output, error: ports.error, buffer: &frame) else { return }
+        job = nil
+        prepared.append(program)
+        endStrays()
+        GracePeriods.pass()
+        try send(.exited(end))
+    }
+
+    /// Kills what jobs have left running in sessions of their own: programs that wait for a job stay.
+    private func endStrays() {
+        let kept = Set(prepared.map(\.job.pid))
+        for name in Ports.directory("/proc") {
+            guard let pid = pid_t(name), pid != getpid() else { continue }
+            // Threads of the kernel are in none.
+            let session = getsid(pid)
+            if session > 0, session != getsid(0), !kept.contains(session) { kill(pid, SIGKILL) }
+        }
+    }
+
     /// Collects ended children: as PID 1 also those that lost their parents.
     private func reap() throws {
         ChildSignals.drain(signals)
@@ -265,6 +295,7 @@ final class Server {
         kill(-1, SIGKILL)
         guard let ended = job else { return }
         job = nil
+        serving = nil
         GracePeriods.pass()
         try send(.exited(try ended.finish(status, usage, output: ports.output, error: ports.error, buffer: &frame)))
     }

@@ -5,7 +5,7 @@ public struct AgentOutput {
     private let write: (String) -> Void
     private var number = 0
 
-    /// - Parameter write: takes whole lines, newline included, and must not keep them back.
+    /// - Parameter write: takes whole lines, newline included; what is kept back is lost with the process.
     public init(write: @escaping (String) -> Void) {
         self.write = write
     }

@@ -3,6 +3,7 @@ internal import CBtfCache
 internal import CLinux
 internal import Glibc
 internal import LinuxIO
+internal import Synchronization
 internal import SystemPackage
 internal import TAP
 
@@ -10,18 +11,47 @@ internal import TAP
 public enum AgentMain {
     /// Never returns. Exit: 0 when the plan was carried out, 2 when the call was wrong.
     public static func run(_ suites: [Suite]) -> Never {
-        carryOut(suites, CommandLine.arguments.dropFirst())
+        let arguments = CommandLine.arguments.dropFirst()
+        if arguments.elementsEqual(["prepare"]) { serve(suites) }
+        carryOut(suites, arguments)
+        exit(0)
     }
 
-    private static func carryOut(_ suites: [Suite], _ arguments: ArraySlice<String>) -> Never {
+    /// Makes itself ready, and carries out what it is told.
+    private static func serve(_ suites: [Suite]) -> Never {
+        // Only a matter of time: without it libbpf reads the kernel's types for every object.
+        _ = cbtfcache_fill()
+        Rehearsal.run()
+        // What it has to complain about is said when cases are run.
+        _ = SuiteRun.begin()
+        let ready = suites.filter(SuiteRun.makeReady)
+        // Only a matter of time, too: each case's process is forked from this one.
+        _ = clinux_settle_memory()
+        Instructions.open()
+        for suite in ready { SuiteRun.forkInAdvance(suite) }
+        do {
+            while true {
+                let arguments = try Instructions.next()
+                carryOut(suites, arguments[...])
+                // What suites bring in they keep for all their cases, in this process or their own; other calls end
+                // with the process.
+                if arguments.first != "run" { exit(0) }
+            }
+        } catch {
+            usage("nobody said what to run: \(error)")
+        }
+    }
+
+    /// Returns when the plan was carried out.
+    private static func carryOut(_ suites: [Suite], _ arguments: ArraySlice<String>) {
         switch arguments.first {
         case "run" where arguments.dropFirst().first == "--report-lines":
             ProgramLines.begin()
             carryOut(suites, ["run"] + arguments.dropFirst(2))
+            ProgramLines.end()
         case "symbols" where arguments.count == 1: exit(KernelSymbols.write())
         case "list" where arguments.count == 1:
             for suite in suites { emit(Catalogue.line(suite)) }
-            exit(0)
         case "run" where arguments.count >= 2:
             let name = arguments[arguments.startIndex + 1]
             guard let suite = suites.first(where: { $0.name == name }) ?? AnnotatedObjects.suite(name) else {
@@ -38,37 +68,17 @@ public enum AgentMain {
                 }
             }
             SuiteRun(suite, cases).run()
-            exit(0)
         case "describe" where arguments.count >= 3:
             guard let lines = AnnotatedObjects.describe(arguments.dropFirst()) else {
                 usage("usage: \(CommandLine.arguments[0]) describe [--expect-load-failure] SUITE FILE [SUITE FILE…]")
             }
             for line in lines { emit(line) }
-            exit(0)
         case "surface" where arguments.count == 1:
             SurfaceReport.write()
-            exit(0)
         case "load" where arguments.count >= 2:
             LoadReport.write(arguments.dropFirst())
-            exit(0)
         case "needs" where arguments.count >= 2:
             for file in arguments.dropFirst() { emit(ObjectNeeds.line(file)) }
-            exit(0)
-        case "prepare" where arguments.count == 1:
-            // Only a matter of time: without it libbpf reads the kernel's types for every object.
-            _ = cbtfcache_fill()
-            Rehearsal.run()
-            // What it has to complain about is said when cases are run.
-            _ = SuiteRun.begin()
-            let ready = suites.filter(SuiteRun.makeReady)
-            // Only a matter of time, too: each case's process is forked from this one.
-            _ = clinux_settle_memory()
-            for suite in ready { SuiteRun.forkInAdvance(suite) }
-            do {
-                carryOut(suites, try Instructions.wait()[...])
-            } catch {
-                usage("nobody said what to run: \(error)")
-            }
         default:
             usage("usage: \(CommandLine.arguments[0]) list | run [--report-lines] SUITE [CASE…] | surface | prepare")
         }
@@ -101,34 +111,52 @@ public enum AgentMain {
     }
 }
 
-/// What an agent that was started in advance is to run, told by descriptor 3, after descriptor 4 has said that it is
-/// ready; docs/agent-output.md, "prepare".
+/// What an agent that was started in advance is to run, told by descriptor 3, each time after descriptor 4 has said that it
+/// is ready; docs/agent-output.md, "prepare".
 enum Instructions {
-    private static let descriptor: CInt = 3
-    private static let readiness: CInt = 4
+    private struct Ends {
+        let control = FileHandle(adopting: 3)
+        let ready = FileHandle(adopting: 4)
+    }
 
-    /// In a process forked in advance: the agent's own ends must not be kept open by it.
+    private static let ends = Mutex<Ends?>(nil)
+
+    /// Takes the descriptors.
+    static func open() {
+        ends.withLock { $0 = Ends() }
+    }
+
+    /// In a case's process: the agent's own ends must not be kept open by it.
     static func forget() {
-        close(descriptor)
-        close(readiness)
+        ends.withLock { ends in
+            ends?.control.close()
+            ends?.ready.close()
+            ends = nil
+        }
     }
 
     /// Says that the agent is ready, and waits.
     ///
     /// - Returns: the arguments.
-    static func wait() throws(Errno) -> [String] {
-        let control = OwnedFD(adopting: descriptor)
-        let ready = FileHandle(adopting: readiness)
-        try ready.writeAll([0x0a])
-        // Now, not after the freeze, when it would have to be translated.
-        ready.close()
-        var length: [UInt8] = [0, 0, 0, 0]
-        guard try control.readExactly(4, into: &length) == 4 else { throw .brokenPipe }
-        let count = length.reversed().reduce(0) { $0 << 8 | Int($1) }
-        guard count <= 1 << 20 else { throw .badMessage }
-        var text = [UInt8](repeating: 0, count: count)
-        guard try control.readExactly(count, into: &text) == count else { throw .brokenPipe }
-        return parse(text)
+    static func next() throws(Errno) -> [String] {
+        try ends.withLock { (ends) throws(Errno) in
+            guard let ends else { throw .badFileDescriptor }
+            try ends.ready.writeAll([0x0a])
+            let count = try read(4, from: ends.control).reversed().reduce(0) { $0 << 8 | Int($1) }
+            guard count <= 1 << 20 else { throw .badMessage }
+            return parse(try read(count, from: ends.control))
+        }
+    }
+
+    private static func read(_ count: Int, from control: FileHandle) throws(Errno) -> [UInt8] {
+        var bytes: [UInt8] = []
+        while bytes.count < count {
+            var rest = [UInt8](repeating: 0, count: count - bytes.count)
+            let got = try control.read(into: &rest)
+            guard got > 0 else { throw .brokenPipe }
+            bytes += rest[..<got]
+        }
+        return bytes
     }
 
     /// The arguments, from words between zeros.

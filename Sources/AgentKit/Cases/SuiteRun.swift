@@ -13,7 +13,9 @@ internal import TAP
 final class SuiteRun {
     private let suite: Suite
     private let cases: [Case]
-    private var output = AgentOutput(write: AgentMain.emit)
+    private var output: AgentOutput
+    /// What is said with the next case's beginning, or at the end: who reads it is woken once for each case.
+    private let unsaid = Unsaid()
     /// What has been probed by this process, for whichever suite.
     private static let presences = Mutex<[String: Feature.Presence]>([:])
     /// The suites that have been prepared in this process; the text says why one could not be.
@@ -23,6 +25,16 @@ final class SuiteRun {
     init(_ suite: Suite, _ cases: [Case]) {
         self.suite = suite
         self.cases = cases
+        output = AgentOutput { [unsaid] in unsaid.text += $0 }
+    }
+
+    private final class Unsaid {
+        var text = ""
+
+        func say() {
+            AgentMain.emit(text)
+            text = ""
+        }
     }
 
     /// The release that a case is due from: its own, or the newest of its features'.
@@ -56,14 +68,17 @@ final class SuiteRun {
             if number == cases.count - 1 { GracePeriods.pass() }
             output.result(
                 ok: report.ok, id: one.id, title: one.title, skip: report.skip, diagnostics: report.diagnostics)
+            if number == cases.count - 1 { unsaid.say() }
             child?.letGo()
         }
+        unsaid.say()
     }
 
     /// Says on stdout and on the kernel's console which case comes: the console's order then tells which case a
     /// complaint of the kernel belongs to.
     private func announce(_ one: Case) {
         output.caseStarted(one.id)
+        unsaid.say()
         // Level 4, warning: what the console shows. A line that is refused is one announcement less.
         Self.sayOnConsole("bpftest: case \(suite.name)/\(one.id)")
     }
@@ -212,6 +227,7 @@ final class SuiteRun {
     }
 
     private static func child(_ suite: Suite, _ one: Case, _ writing: FileHandle) -> Never {
+        Instructions.forget()
         let test = Test(output: AgentOutput(write: AgentMain.emit))
         test.run { try isolate(suite, $0) }
         carryOut(one, test, writing)

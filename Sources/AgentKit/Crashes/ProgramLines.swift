@@ -20,6 +20,8 @@ enum ProgramLines {
     /// From now on programs are reported.
     static func begin() { wanted.store(true, ordering: .relaxed) }
 
+    static func end() { wanted.store(false, ordering: .relaxed) }
+
     /// A case's id for a process that was forked earlier: whether programs are reported goes with it.
     static func marked(_ id: String) -> String { (wanted.load(ordering: .relaxed) ? mark : "") + id }
 
