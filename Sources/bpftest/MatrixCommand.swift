@@ -113,7 +113,7 @@ struct MatrixCommand: AsyncParsableCommand {
         options.runLimit = defaults.runSeconds.map { .seconds($0) }
         options.caseLimit = defaults.caseSeconds.map { .seconds($0) } ?? options.caseLimit
         options.bootLimit = defaults.bootSeconds.map { .seconds($0) } ?? options.bootLimit
-        options.isolation = defaults.isolation ?? options.isolation
+        options.isolation = defaults.isolation ?? .batch
         options.jobs = jobs ?? defaults.jobs
         options.reruns = defaults.reruns ?? options.reruns
         options.verbose = verbose

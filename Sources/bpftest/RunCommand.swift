@@ -100,11 +100,11 @@ struct RunCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "What gets a pristine machine of its own: every suite, every case, or none (one for everything).",
-            valueName: "suite|case|none"),
+            "What gets a pristine machine of its own: every suite, every case, every batch of suites, or none (one for everything).",
+            valueName: "suite|case|batch|none"),
         transform: { text in
             guard let isolation = Isolation(rawValue: text) else {
-                throw ValidationError("--run-isolated wants suite, case or none")
+                throw ValidationError("--run-isolated wants suite, case, batch or none")
             }
             return isolation
         })

@@ -7,7 +7,7 @@ internal import Harness
 struct ZygotesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "zygotes", abstract: "Frozen machines, from which others are restored: list, prune.",
-        discussion: "They are made when needed; what has not been used for longest goes when they take more than 4 GiB "
+        discussion: "They are made when needed; what has not been used for longest goes when they take more than 8 GiB "
             + "(BPFTEST_ZYGOTES_MAX names another limit, in MiB).",
         subcommands: [List.self, Prune.self], defaultSubcommand: List.self)
 

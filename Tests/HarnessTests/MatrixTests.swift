@@ -141,7 +141,7 @@ import VMRunner
             ("kernels = [\"6.1\", \"6.1\"]", "'kernels' has 6.1 twice"),
             ("kernels = [\"6.1\"]\n[defaults]\nmemory = 1", "'memory' in [defaults] wants a whole number from 64"),
             ("kernels = [\"6.1\"]\n[defaults]\ntimeout = 0", "wants a number of seconds above 0"),
-            ("kernels = [\"6.1\"]\n[defaults]\nisolated = \"no\"", "wants \"suite\", \"case\" or \"none\""),
+            ("kernels = [\"6.1\"]\n[defaults]\nisolated = \"no\"", "wants \"batch\", \"suite\", \"case\" or \"none\""),
             ("kernels = [\"6.1\"]\n[kernel.\"6.1\"]\nconfig = [\"NETKIT\"]", "not \"NETKIT\""),
             ("kernels = [\"6.1\"]\n[[known]]\ncase = \"a\"", "[[known]] number 1 wants 'reason'"),
             ("kernels = [\"6.1\"]\n[[known]]\nreason = \"a\"", "[[known]] number 1 wants 'case'"),

@@ -21,6 +21,21 @@ import Testing
         #expect(plan(.suite, kernels: 2).units(round: 3).map(\.kernel) == [0, 0, 1, 1])
     }
 
+    @Test func suitesShareAMachineWhileThereIsRoom() {
+        let sizes = [3, 197, 1, 250, 100, 100, 1]
+        var plan = plan(.batch)
+        plan.cases = sizes.map { (0..<$0).map(String.init) }
+        #expect(plan.units(round: 0).map { $0.parts.map(\.selection) } == [[0, 1], [2], [3], [4, 5], [6]])
+        plan.machines = [1, 2, 1, 1, 1, 2, 2].map { MachineKind(cpus: $0) }
+        #expect(plan.units(round: 0).map { $0.parts.map(\.selection) } == [[0, 2], [1], [3], [4], [5, 6]])
+        plan.alone = sizes.indices.map { $0 == 4 ? Set((0..<98).map(String.init)) : [] }
+        #expect(
+            plan.units(round: 0).prefix(5).map { $0.parts.map(\.cases.count) } == [
+                [3, 1], [197], [250], [2], [100, 1],
+            ])
+        #expect(plan.units(round: 0).count == 5 + 98)
+    }
+
     @Test func machinesOfDifferentKindsAreDifferentMachines() {
         var plan = plan(.none)
         plan.cases.append(["e"])

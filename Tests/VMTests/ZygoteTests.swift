@@ -151,7 +151,44 @@ extension MachineTests {
             try two.expectNothingLeft()
         }
 
-        @Test(arguments: ["none", "suite", "case"])
+        /// Both suites are carried out by the agent that was started in advance; between them ends what the first has left.
+        @Test(arguments: ["none", "batch"])
+        func suitesShareAMachineAndNothingElse(_ isolation: String) throws {
+            let command = try Command()
+            let end = try command.run([
+                "run", "-k", "6.12", "--agent", Command.build + "/agent-leftovers", "--run-isolated=\(isolation)",
+                "leftovers.left", "leftovers.found",
+            ])
+            #expect(end == .exited(0), "\(command.stdout)")
+            #expect(command.stdout.hasSuffix("# 3 passed, 0 failed, 0 skipped\n"))
+            try command.expectNothingLeft()
+        }
+
+        @Test func programsDoNotShareAMachineUnlessAskedTo() throws {
+            // What a first program leaves, a second would find.
+            for (isolation, status) in [("batch", 0), ("none", 1)] {
+                let command = try Command()
+                let config = command.folder + "/bpftest.toml"
+                try Data(
+                    """
+                    kernels = ["6.12"]
+                    [[programs]]
+                    run = ["/bin/sh", "-c", "test ! -e /run/first && echo > /run/first"]
+                    name = "first"
+                    [[programs]]
+                    run = ["/bin/sh", "-c", "test ! -e /run/first"]
+                    name = "second"
+                    [defaults]
+                    isolated = "\(isolation)"
+                    reruns = 0
+                    """.utf8
+                ).write(to: URL(fileURLWithPath: config))
+                let end = try command.run(["matrix", "--config", config, "--no-archive"])
+                #expect(end == .exited(status), "\(isolation): \(command.stdout)")
+            }
+        }
+
+        @Test(arguments: ["none", "batch", "suite", "case"])
         func resultsAreTheSameHoweverCasesAreKeptApart(_ isolation: String) throws {
             let command = try Command()
             let end = try command.run([

@@ -79,7 +79,8 @@ extension MatrixConfig {
         defaults.append = try section.strings("append") ?? []
         if let text = try section.string("isolated") {
             guard let isolation = Isolation(rawValue: text) else {
-                throw .usage("\(section.file): \(section.place("isolated")) wants \"suite\", \"case\" or \"none\"")
+                throw .usage(
+                    "\(section.file): \(section.place("isolated")) wants \"batch\", \"suite\", \"case\" or \"none\"")
             }
             defaults.isolation = isolation
         }

@@ -52,7 +52,9 @@ public struct Runner: Sendable {
             seed: options.seed, isolation: options.isolation, kernels: kernels.count,
             cases: selections.map { $0.cases.map(\.id) }, machines: selections.map { machine($0.suite) },
             alone: selections.map { selection in
-                Set(selection.cases.filter { $0.alone == true }.map(\.id))
+                // What a program leaves behind is anybody's guess: only who wants one machine for all has it shared.
+                let isProgram = selection.program != nil && options.isolation == .batch
+                return Set(selection.cases.filter { isProgram || $0.alone == true }.map(\.id))
             },
             leavesOut: { kernel, selection, id in
                 request.leavesOut(kernel, CaseID(suite: selections[selection].suite.suite, id: id))

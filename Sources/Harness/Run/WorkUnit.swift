@@ -5,6 +5,9 @@ internal import Crashes
 public enum Isolation: String, Sendable, CaseIterable {
     /// One machine for everything on a kernel.
     case none
+    /// A pristine machine for a few suites, of 200 cases or so: what restoring and a cold machine cost is shared, and
+    /// there is still work for several machines at a time.
+    case batch
     /// A pristine machine for every suite.
     case suite
     /// A pristine machine for every case.
@@ -127,23 +130,29 @@ struct Plan: Sendable {
             single += apart.map { WorkUnit.Part(selection: part.selection, cases: [$0]) }
             if !together.isEmpty { shared.append(WorkUnit.Part(selection: part.selection, cases: together)) }
         }
-        var groups: [[WorkUnit.Part]]
-        if isolation == .none {
-            // One machine of each kind, in the order of their first parts.
-            groups = []
-            for part in shared {
-                let kind = machine(of: part.selection)
-                if let known = groups.firstIndex(where: { machine(of: $0[0].selection) == kind }) {
-                    groups[known].append(part)
-                } else {
-                    groups.append([part])
-                }
+        let room =
+            switch isolation {
+            case .none: Int.max
+            case .batch: Self.batch
+            case .suite, .case: 0
             }
-        } else {
-            groups = shared.map { [$0] }
+        // Machines of each kind, in the order of their first parts.
+        var groups: [[WorkUnit.Part]] = []
+        var open: [MachineKind: Int] = [:]
+        for part in shared {
+            let kind = machine(of: part.selection)
+            if let known = open[kind], groups[known].reduce(0, { $0 + $1.cases.count }) + part.cases.count <= room {
+                groups[known].append(part)
+            } else {
+                open[kind] = groups.count
+                groups.append([part])
+            }
         }
         return groups + single.map { [$0] }
     }
+
+    /// Cases that share a machine, unless a suite has more.
+    private static let batch = 200
 }
 
 /// A small generator whose numbers follow from its seed on every machine: an order can be had again.
